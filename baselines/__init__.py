@@ -1,0 +1,1 @@
+"""Methods: what each one is (`protocol`), how all are trained (`train`), and one file per method."""

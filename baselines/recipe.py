@@ -1,0 +1,47 @@
+"""How a task's networks are trained. The recipe is the task's, the same for every method."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Recipe(BaseModel):
+    """Training recipe.
+
+    Exactly one of ``epochs`` and ``max_steps`` is given. ``warmup`` is the fraction of all steps over which the learning
+    rate rises linearly. ``clip_norm`` bounds the norm of the whole gradient, for every method alike.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Annotated[int, Field(gt=0)] | None = None
+    max_steps: Annotated[int, Field(gt=0)] | None = None
+    batch_size: Annotated[int, Field(gt=0)]
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: NonNegative = 0.0
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    schedule: Literal["cosine", "constant"] = "cosine"
+    clip_norm: Positive | None = None
+    augment: Literal["none", "crop-flip"] = "none"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Recipe:
+        if (self.epochs is None) == (self.max_steps is None):
+            raise ValueError("give exactly one of epochs and max_steps")
+        return self
+
+    def steps(self, num_examples: int) -> int:
+        """Optimizer steps for ``num_examples`` training images; an incomplete last batch of an epoch is left out."""
+        return self.max_steps or (self.epochs or 0) * self.steps_per_epoch(num_examples)
+
+    def steps_per_epoch(self, num_examples: int) -> int:
+        """Full batches in one pass over ``num_examples`` images, at least one."""
+        return max(1, num_examples // self.batch_size)

@@ -1,0 +1,1 @@
+"""Where images come from: specs, sources, the decoded cache, batches on the device."""
