@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+
+_BLOCK = 2**18  # numbers handled at once: float64 copies of this size stay in the processor's cache
+_UNIT_SUM = 1e-3  # how far from 1 a row may sum: far above float32 rounding, far below any real mistake
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,33 @@ def load_predictions(path: Path) -> dict[str, Predictions]:
         return {name: Predictions(**arrays) for name, arrays in fields.items()}
     except (SafetensorError, TypeError) as error:
         raise ValueError(f"{path}: not a predictions file ({error})") from error
+
+
+def checked(log_probs: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """``log_probs`` and ``labels`` (zeros where None) as arrays, or a ValueError that says what is wrong with them."""
+    log_probs = np.asarray(log_probs)
+    if log_probs.ndim != 2 or log_probs.shape[0] < 1 or log_probs.shape[1] < 2:
+        raise ValueError(f"log_probs has shape {log_probs.shape}: need [N >= 1, C >= 2]")
+    if not np.issubdtype(log_probs.dtype, np.floating):
+        raise ValueError(f"log_probs is {log_probs.dtype}: need floating-point numbers")
+    sums = by_rows(lambda rows: np.sum(np.exp(rows), axis=1), log_probs)
+    if np.isnan(sums).any():
+        raise ValueError(f"log_probs holds NaN in {int(np.isnan(sums).sum())} of {len(sums)} rows")
+    worst = int(np.argmax(np.abs(sums - 1.0)))
+    if abs(sums[worst] - 1.0) > _UNIT_SUM:
+        raise ValueError(f"log_probs is no log of probabilities: row {worst} sums to {sums[worst]:.6g}, not to 1")
+    labels = np.zeros(len(log_probs), dtype=np.int64) if labels is None else np.asarray(labels)
+    if labels.shape != (len(log_probs),):
+        raise ValueError(f"labels has shape {labels.shape}, log_probs has {len(log_probs)} rows")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels is {labels.dtype}: need integers")
+    if labels.min() < 0 or labels.max() >= log_probs.shape[1]:
+        raise ValueError(f"labels span {labels.min()} to {labels.max()}: need 0 to {log_probs.shape[1] - 1}")
+    return log_probs, labels
+
+
+def by_rows(function: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> np.ndarray:
+    """``function`` of float64 blocks of rows, joined: fast, and without a float64 copy of the whole array."""
+    step = max(1, _BLOCK // array.shape[1])
+    blocks = [function(array[start : start + step].astype(np.float64)) for start in range(0, len(array), step)]
+    return np.concatenate(blocks)
