@@ -181,7 +181,7 @@ def mutual_information(log_probs: np.ndarray, expected_entropy: np.ndarray) -> n
     lowest = float(np.min(information))
     if lowest < -1e-3:
         raise ValueError(f"expected_entropy exceeds the entropy of log_probs by {-lowest:.3g} nats")
-    return np.where(information > 4e-6 * (1.0 + total), information, 0.0)
+    return np.where(information > 2e-6 * (1.0 + total), information, 0.0)
 
 
 def auroc(id_scores: np.ndarray, ood_scores: np.ndarray) -> float:

@@ -29,6 +29,28 @@ _PER_SET = {
 _SCALED = ("nll", "brier", "ece", "ece_equal_mass", "ece_debiased", "aurc")  # accuracy cannot change
 _PER_OOD_SET = {metric.__name__: metric for metric in (metrics.auroc, metrics.aupr_in, metrics.aupr_out, metrics.fpr95)}
 
+_BETTER = {
+    "accuracy": "higher",
+    "nll": "lower",
+    "brier": "lower",
+    "ece": "lower",
+    "aurc": "lower",
+    "auroc": "higher",
+    "aupr": "higher",
+    "fpr95": "lower",
+}
+_NATS = ("nll", "entropy", "mutual_information")
+
+
+def better(key: str) -> str:
+    """Which way the metric of a key of `score` is better: "higher", "lower", or "" where neither is."""
+    return _BETTER.get(key.split("_")[0], "")
+
+
+def unit(key: str) -> str:
+    """The unit of the metric of a key of `score`: "nats", or "" for shares, probabilities and other bare numbers."""
+    return "nats" if key.removesuffix("_scaled") in _NATS else ""
+
 
 def score(sets: Mapping[str, Predictions]) -> dict[str, dict[str, float]]:
     """Every metric of every evaluation set, and the means over groups of sets.

@@ -1,11 +1,21 @@
-"""What can be said beyond a mean: intervals, paired differences, ties."""
+"""What can be said beyond a mean: intervals, paired differences, ties, ranks.
+
+Two spreads, never mixed: over seeds (`t_interval`: would another training say the same?) and over test items
+(`item_interval`: would another test set of this size?).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVEL = 0.95
 
 
 class Interval(NamedTuple):
@@ -16,7 +26,34 @@ class Interval(NamedTuple):
     high: float
 
 
-def t_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval:
+class Comparison(NamedTuple):
+    """Two methods on one metric: ``difference`` is a less b over the seeds both have, ``p`` of a paired t test."""
+
+    difference: Interval
+    p: float
+    seeds: int
+    sentence: str
+
+
+class Ranks(NamedTuple):
+    """Average ranks over tasks (1 is best), and how far apart two must lie to differ.
+
+    Attributes:
+        average: average rank by method, best first.
+        critical_difference: of the Nemenyi test at 95 %: two averages closer than this are not distinguishable.
+        friedman_p: of the hypothesis that all methods are alike; where it is above 0.05 no difference counts.
+        tasks: how many tasks.
+        groups: the largest sets of methods in which no two differ, best first; sets of one are left out.
+    """
+
+    average: dict[str, float]
+    critical_difference: float
+    friedman_p: float
+    tasks: int
+    groups: list[tuple[str, ...]]
+
+
+def t_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> Interval:
     """Student's t interval of the mean over trainings (seeds), taken as independent and about normal.
 
     Formula: mean ± t_{n-1} sd / sqrt(n), sd with n - 1 in its denominator. One value: NaN bounds. A value that is NaN
@@ -29,15 +66,14 @@ def t_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Int
     Raises:
         ValueError: no values.
     """
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # here and not scipy.stats: the table must start at once
 
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) == 0:
         raise ValueError(f"values has shape {array.shape}: need [n >= 1]")
     if not np.all(np.isfinite(array)):
-        # Opposite infinities have no mean.
-        mean = float("nan") if np.isnan(array).any() or np.ptp(np.sign(array[np.isinf(array)])) else float(array.sum())
-        return Interval(mean, float("nan"), float("nan"))
+        with np.errstate(invalid="ignore"):  # opposite infinities: their mean is NaN
+            return Interval(float(np.mean(array)), float("nan"), float("nan"))
     mean = float(np.mean(array))
     if len(array) == 1:
         return Interval(mean, float("nan"), float("nan"))
@@ -45,7 +81,7 @@ def t_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Int
     return Interval(mean, float(mean - half), float(mean + half))
 
 
-def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> Interval:
+def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = LEVEL) -> Interval:
     """t interval of ``a - b`` over the seeds that both have: a seed shares initial weights, split and batch order.
 
     Args:
@@ -56,7 +92,190 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     Raises:
         ValueError: no seed in common.
     """
+    return t_interval(_differences(a, b), level)
+
+
+def paired_p(a: Mapping[int, float], b: Mapping[int, float]) -> float:
+    """Two-sided p of the paired t test over the seeds that both have; NaN for one seed or values not finite.
+
+    Raises:
+        ValueError: no seed in common.
+    """
+    from scipy.special import stdtr
+
+    differences = _differences(a, b)
+    if len(differences) < 2 or not np.all(np.isfinite(differences)):
+        return float("nan")
+    error = np.std(differences, ddof=1) / np.sqrt(len(differences))
+    if error == 0.0:
+        return 1.0 if differences[0] == 0.0 else 0.0
+    return float(2.0 * stdtr(len(differences) - 1, -abs(np.mean(differences)) / error))
+
+
+def compare(
+    a: Mapping[int, float], b: Mapping[int, float], names: tuple[str, str], metric: str, better: str
+) -> Comparison:
+    """Method ``a`` against method ``b`` on one metric, with a plain sentence.
+
+    Args:
+        a: metric by seed.
+        b: metric by seed.
+        names: of the two methods.
+        metric: its name, for the sentence.
+        better: "higher", "lower", or another word where neither is better.
+
+    Raises:
+        ValueError: no seed in common.
+    """
+    difference, p = paired_difference(a, b), paired_p(a, b)
+    seeds = len(a.keys() & b.keys())
+    size = f"{abs(difference.mean):.4g}"
+    bounds = f"95 % interval of the difference {difference.low:.4g} to {difference.high:.4g}, {seeds} seeds"
+    is_higher = difference.mean > 0
+    judgement = {"higher": "better" if is_higher else "worse", "lower": "worse" if is_higher else "better"}.get(better)
+    direction = ("higher" if is_higher else "lower") + (f" ({judgement})" if judgement else "")
+    if seeds == 1:
+        sentence = f"{names[0]} less {names[1]} on {metric} is {difference.mean:.4g} on one seed: too few to judge."
+    elif np.isnan(p):
+        sentence = f"{names[0]} and {names[1]} cannot be compared on {metric}: a value is NaN or infinite."
+    elif p < 1.0 - LEVEL:
+        sentence = f"{names[0]} has a {direction} {metric} than {names[1]} by {size} ({bounds})."
+    else:
+        sentence = f"{names[0]} and {names[1]} cannot be told apart on {metric} ({bounds})."
+    return Comparison(difference, p, seeds, sentence)
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """p-values adjusted for their number by Holm's step-down method (Scand. J. Statist. 1979); none may be NaN."""
+    p = np.asarray(p_values, dtype=np.float64)
+    if np.isnan(p).any():
+        raise ValueError("p_values holds NaN")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return adjusted
+
+
+def top_group(values: Mapping[str, Mapping[int, float]], better: str) -> list[str]:
+    """The methods that cannot be told from the best one at 95 %, the best first.
+
+    Paired t tests over common seeds, corrected by Holm for *all* pairs: which one is best was seen in the same numbers,
+    so that correcting only for the pairs with the best would call equal methods different in up to 14 % of tables.
+    Where two methods have fewer than two seeds in common nothing tells them apart. A method with a value that is NaN or
+    infinite is not in the group.
+
+    Args:
+        values: by method, the metric by seed.
+        better: "higher" or "lower".
+
+    Raises:
+        ValueError: another direction.
+    """
+    if better not in ("higher", "lower"):
+        raise ValueError(f"better is {better!r}: need 'higher' or 'lower'")
+    sign = 1.0 if better == "lower" else -1.0
+    means = {name: sign * float(np.mean(list(by_seed.values()))) for name, by_seed in values.items() if by_seed}
+    names = sorted((name for name, mean in means.items() if np.isfinite(mean)), key=lambda name: means[name])
+    pairs = list(combinations(names, 2))
+    raw = [paired_p(values[a], values[b]) if len(values[a].keys() & values[b].keys()) > 1 else 1.0 for a, b in pairs]
+    adjusted = dict(zip(pairs, holm(raw), strict=True))
+    return [name for name in names if name == names[0] or adjusted[names[0], name] >= 1.0 - LEVEL]
+
+
+def item_interval(
+    a: np.ndarray, b: np.ndarray | None = None, *, level: float = LEVEL, draws: int = 2000, seed: int = 0
+) -> Interval:
+    """Percentile bootstrap interval over test items of a metric that is a mean over items, or of a paired difference.
+
+    Each draw takes as many items as there are, with replacement, and the same ones for ``a`` and ``b``. Several
+    trainings are first averaged item by item, so the interval is that of their mean on another test set.
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993.
+
+    Args:
+        a: [N] or [trainings, N], the metric of each item (`metrics.nll_per_item`, correctness as 0 and 1, ...).
+        b: likewise of a second method on the same items; then the interval is that of the mean of ``a - b``.
+        level: how often such intervals hold the truth.
+        draws: how many resamples.
+        seed: of the resampling, so that the same numbers give the same interval.
+
+    Raises:
+        ValueError: fewer than two items, items that do not match, NaN or infinity.
+    """
+    items = _item_means(a) if b is None else _item_means(a) - _item_means(b, len(_item_means(a)))
+    rng = np.random.default_rng(seed)
+    step = max(1, 2**20 // len(items))  # resamples at a time, to stay in the processor's cache
+    means = np.concatenate(
+        [
+            items[rng.integers(0, len(items), (min(step, draws - start), len(items)), dtype=np.int32)].mean(axis=1)
+            for start in range(0, draws, step)
+        ]
+    )
+    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(float(np.mean(items)), float(low), float(high))
+
+
+def average_ranks(table: pd.DataFrame, better: str) -> Ranks:
+    """Average ranks of methods over tasks, with the Friedman test and the Nemenyi critical difference.
+
+    Ranks within a task, ties share their mean rank. CD = q_0.05 sqrt(k (k + 1) / (6 N)) for k methods and N tasks, q of
+    the studentized range with infinite degrees of freedom, divided by sqrt 2. Ranks depend on which methods are in the
+    table. Source: Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 2006.
+
+    Args:
+        table: rows are tasks, columns are methods, cells the mean of the metric.
+        better: "higher" or "lower".
+
+    Raises:
+        ValueError: fewer than two tasks or methods, a NaN cell, another direction.
+    """
+    from scipy.special import chdtrc
+    from scipy.stats import rankdata, studentized_range
+
+    if better not in ("higher", "lower"):
+        raise ValueError(f"better is {better!r}: need 'higher' or 'lower'")
+    cells = table.to_numpy(dtype=np.float64)
+    tasks, methods = cells.shape
+    if tasks < 2 or methods < 2:
+        raise ValueError(f"ranks need two tasks and two methods at least, not {tasks} and {methods}")
+    if np.isnan(cells).any():
+        raise ValueError("a method has no value on a task, so it has no rank there: leave out the method or the task")
+    ranks = rankdata(cells if better == "lower" else -cells, axis=1)
+    average = ranks.mean(axis=0)
+    # The form with ties: without them it is 12 N / (k (k + 1)) (sum R_j^2 - k (k + 1)^2 / 4).
+    spread = float(np.sum((ranks - (methods + 1) / 2) ** 2)) / (tasks * (methods - 1))
+    statistic = tasks * float(np.sum((average - (methods + 1) / 2) ** 2)) / spread if spread else 0.0
+    critical = float(studentized_range.ppf(LEVEL, methods, np.inf)) / np.sqrt(2)
+    critical *= np.sqrt(methods * (methods + 1) / (6 * tasks))
+    order = np.argsort(average, kind="stable")
+    by_name = {str(table.columns[i]): float(average[i]) for i in order}
+    return Ranks(by_name, float(critical), float(chdtrc(methods - 1, statistic)), tasks, _groups(by_name, critical))
+
+
+def _groups(average: Mapping[str, float], critical: float) -> list[tuple[str, ...]]:
+    """Largest runs of methods, in rank order, whose ends are less than ``critical`` apart."""
+    names, values = list(average), list(average.values())
+    groups, reached = [], 0
+    for first in range(len(names)):
+        last = max(i for i in range(len(names)) if values[i] - values[first] < critical)
+        if last > first and last > reached:
+            groups.append(tuple(names[first : last + 1]))
+            reached = last
+    return groups
+
+
+def _differences(a: Mapping[int, float], b: Mapping[int, float]) -> np.ndarray:
     seeds = sorted(a.keys() & b.keys())
     if not seeds:
         raise ValueError("no seed in common, so no paired difference")
-    return t_interval([a[seed] - b[seed] for seed in seeds], level)
+    with np.errstate(invalid="ignore"):  # infinity less infinity is NaN
+        return np.array([a[seed] for seed in seeds], dtype=np.float64) - np.array([b[seed] for seed in seeds])
+
+
+def _item_means(items: np.ndarray, expected: int | None = None) -> np.ndarray:
+    """[N] float64: ``items`` averaged over trainings."""
+    means = np.atleast_2d(np.asarray(items, dtype=np.float64)).mean(axis=0)
+    if len(means) < 2 or (expected is not None and len(means) != expected):
+        raise ValueError(f"items has {len(means)} entries: need {'two at least' if expected is None else expected}")
+    if not np.all(np.isfinite(means)):
+        raise ValueError("items holds NaN or infinity, so their mean has no bootstrap interval")
+    return means
