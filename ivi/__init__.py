@@ -1,1 +1,29 @@
 """Implicit-bias variational inference: any torch model as a variational network, trained on the expected loss alone."""
+
+from ivi.covariance import Covariance, Diagonal, Full, Kronecker, LowRank
+from ivi.divergences import Prior, kl, prior, wasserstein2
+from ivi.parametrization import Parametrization, Standard, param_groups
+from ivi.predict import Draws, predict, sample_draws
+from ivi.variationalize import mean_only, random_layers, set_generator, variationalize
+
+__all__ = [
+    "Covariance",
+    "Diagonal",
+    "Draws",
+    "Full",
+    "Kronecker",
+    "LowRank",
+    "Parametrization",
+    "Prior",
+    "Standard",
+    "kl",
+    "mean_only",
+    "param_groups",
+    "predict",
+    "prior",
+    "random_layers",
+    "sample_draws",
+    "set_generator",
+    "variationalize",
+    "wasserstein2",
+]

@@ -1,0 +1,335 @@
+"""Structures for the covariance S Sᵀ of one layer's weights and bias, taken as one vector of P numbers.
+
+A covariance is a frozen description that any number of layers may share. The layer owns the factors, its parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+Optimizer = Literal["sgd", "adam"]
+Factors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What a covariance must know of its layer.
+
+    Attributes:
+        weight: shape of the weight, [outputs, inputs / groups, *kernel].
+        bias: number of biases, 0 for a layer without.
+    """
+
+    weight: tuple[int, ...]
+    bias: int
+
+    @property
+    def num_weights(self) -> int:
+        """Number of weights."""
+        return math.prod(self.weight)
+
+    @property
+    def size(self) -> int:
+        """P: number of weights and biases."""
+        return self.num_weights + self.bias
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs that one output sees."""
+        return math.prod(self.weight[1:])
+
+    def split(self, flat: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Cut [..., P] into a weight [..., *shape] and a bias [..., outputs] (None for a layer without)."""
+        lead = flat.shape[:-1]
+        weight = flat[..., : self.num_weights].reshape(*lead, *self.weight)
+        return weight, flat[..., self.num_weights :] if self.bias else None
+
+
+class Covariance(ABC):
+    """A structure for the factor S [P, D] in w = mu + S z, z ~ N(0, I_D)."""
+
+    @abstractmethod
+    def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
+        """Shape of each factor by the name under which the layer's state dict holds it."""
+
+    @abstractmethod
+    def noise_size(self, shape: LayerShape) -> int:
+        """D, the length of z."""
+
+    @abstractmethod
+    def initialize_(
+        self, factors: Factors, shape: LayerShape, std: tuple[float, float], generator: torch.Generator | None
+    ) -> None:
+        """Overwrite the factors so that the marginal std of weights and biases is ``std`` times ``scale``."""
+
+    @abstractmethod
+    def offset(self, factors: Factors, shape: LayerShape, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """S z for z [..., D], as a weight [..., *shape] and a bias [..., outputs]."""
+
+    @abstractmethod
+    def rows(self, factors: Factors, shape: LayerShape) -> Tensor:
+        """Sᵀ written out, [D, P]; weights come before biases."""
+
+    @abstractmethod
+    def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
+        """Learning rate of factor ``name`` in units of that of the mean it stands for."""
+
+    def basis_size(self, shape: LayerShape) -> int | None:
+        """D where S has few enough columns to use each as a layer of its own, else None."""
+        return None
+
+
+def _normal_(factor: Tensor, std: float, generator: torch.Generator | None) -> None:
+    device = factor.device if generator is None else generator.device
+    noise = torch.randn(factor.shape, generator=generator, device=device)
+    with torch.no_grad():
+        factor.copy_(noise * std)
+
+
+def _rank_multiplier(rank: int, optimizer: Optimizer) -> float:
+    # S = S'/sqrt(R) with entries of S' on the scale of the weights: a step on S' is this step on S.
+    return 1 / rank if optimizer == "sgd" else rank**-0.5
+
+
+def _dense_shapes(columns: int, shape: LayerShape) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {"weight_factor": (columns, shape.num_weights)}
+    if shape.bias:
+        shapes["bias_factor"] = (columns, shape.bias)
+    return shapes
+
+
+def _dense_offset(factors: Factors, shape: LayerShape, z: Tensor) -> tuple[Tensor, Tensor | None]:
+    weight = (z @ factors["weight_factor"]).reshape(*z.shape[:-1], *shape.weight)
+    return weight, z @ factors["bias_factor"] if shape.bias else None
+
+
+def _dense_rows(factors: Factors, shape: LayerShape) -> Tensor:
+    return torch.cat([factors["weight_factor"], factors["bias_factor"]], 1) if shape.bias else factors["weight_factor"]
+
+
+@final
+@dataclass(frozen=True)
+class LowRank(Covariance):
+    """S is dense with ``rank`` columns, as in the paper (arXiv 2505.20235).
+
+    Attributes:
+        rank: R; a layer of fewer than R parameters uses that many.
+        scale: initial marginal std in units of the layer's standard initialization std.
+
+    Factors: ``weight_factor`` [R, weights] and ``bias_factor`` [R, outputs].
+    """
+
+    rank: int
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1, not {self.rank}")
+
+    def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
+        """See `Covariance`."""
+        return _dense_shapes(self.noise_size(shape), shape)
+
+    def noise_size(self, shape: LayerShape) -> int:
+        """R, or P where that is less."""
+        return min(self.rank, shape.size)
+
+    def basis_size(self, shape: LayerShape) -> int:
+        """R, or P where that is less."""
+        return self.noise_size(shape)
+
+    def initialize_(
+        self, factors: Factors, shape: LayerShape, std: tuple[float, float], generator: torch.Generator | None
+    ) -> None:
+        """Draw every entry from N(0, std² / R)."""
+        shrink = self.scale * self.noise_size(shape) ** -0.5
+        for factor, sigma in zip(factors.values(), std, strict=False):
+            _normal_(factor, sigma * shrink, generator)
+
+    def offset(self, factors: Factors, shape: LayerShape, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Covariance`."""
+        return _dense_offset(factors, shape, z)
+
+    def rows(self, factors: Factors, shape: LayerShape) -> Tensor:
+        """See `Covariance`."""
+        return _dense_rows(factors, shape)
+
+    def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
+        """1/R for SGD, 1/sqrt(R) for Adam."""
+        return _rank_multiplier(self.noise_size(shape), optimizer)
+
+
+@final
+@dataclass(frozen=True)
+class Full(Covariance):
+    """S is any P x P matrix; it starts at the identity times the std. For small layers: it holds P² numbers.
+
+    Attributes:
+        scale: initial marginal std in units of the layer's standard initialization std.
+
+    Factors: ``weight_factor`` [P, weights] and ``bias_factor`` [P, outputs].
+    """
+
+    scale: float = 1.0
+
+    def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
+        """See `Covariance`."""
+        return _dense_shapes(shape.size, shape)
+
+    def noise_size(self, shape: LayerShape) -> int:
+        """P."""
+        return shape.size
+
+    def initialize_(
+        self, factors: Factors, shape: LayerShape, std: tuple[float, float], generator: torch.Generator | None
+    ) -> None:
+        """Write the std on the diagonal; nothing is drawn."""
+        with torch.no_grad():
+            first_row = 0
+            for factor, sigma in zip(factors.values(), std, strict=False):
+                factor.zero_()
+                factor[first_row : first_row + factor.shape[1]].fill_diagonal_(self.scale * sigma)
+                first_row += factor.shape[1]
+
+    def offset(self, factors: Factors, shape: LayerShape, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Covariance`."""
+        return _dense_offset(factors, shape, z)
+
+    def rows(self, factors: Factors, shape: LayerShape) -> Tensor:
+        """See `Covariance`."""
+        return _dense_rows(factors, shape)
+
+    def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
+        """1/P for SGD (a step moves the drawn weights by |z|² ~ P times the gradient), 1/sqrt(P) for Adam."""
+        return _rank_multiplier(shape.size, optimizer)
+
+
+@final
+@dataclass(frozen=True)
+class Diagonal(Covariance):
+    """S is diagonal: independent weights (mean field).
+
+    Attributes:
+        scale: initial std in units of the layer's standard initialization std. 1 starts at the prior; training
+            against a KL term usually starts lower.
+
+    Factors: ``weight_factor``, of the weight's shape, and ``bias_factor``; the std is their absolute value.
+    """
+
+    scale: float = 1.0
+
+    def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
+        """See `Covariance`."""
+        shapes: dict[str, tuple[int, ...]] = {"weight_factor": shape.weight}
+        if shape.bias:
+            shapes["bias_factor"] = (shape.bias,)
+        return shapes
+
+    def noise_size(self, shape: LayerShape) -> int:
+        """P."""
+        return shape.size
+
+    def initialize_(
+        self, factors: Factors, shape: LayerShape, std: tuple[float, float], generator: torch.Generator | None
+    ) -> None:
+        """Fill with the std; nothing is drawn."""
+        with torch.no_grad():
+            for factor, sigma in zip(factors.values(), std, strict=False):
+                factor.fill_(self.scale * sigma)
+
+    def offset(self, factors: Factors, shape: LayerShape, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Covariance`."""
+        weight_noise, bias_noise = shape.split(z)
+        weight = weight_noise * factors["weight_factor"]
+        return weight, None if bias_noise is None else bias_noise * factors["bias_factor"]
+
+    def diagonal(self, factors: Factors, shape: LayerShape) -> Tensor:
+        """The diagonal of S, [P]."""
+        return torch.cat([factor.flatten() for factor in factors.values()])
+
+    def rows(self, factors: Factors, shape: LayerShape) -> Tensor:
+        """See `Covariance`."""
+        return torch.diag(self.diagonal(factors, shape))
+
+    def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
+        """1."""
+        return 1.0
+
+
+@final
+@dataclass(frozen=True)
+class Kronecker(Covariance):
+    """Cov(W_oi, W_pj) = (A Aᵀ)_op (B Bᵀ)_ij: the weight, with its bias as one more input, is mu + A Z Bᵀ, Z noise.
+
+    Attributes:
+        input_rank: columns of B, [inputs (+ 1 with a bias), input_rank]; at most its number of rows.
+        output_rank: columns of A, [outputs, output_rank]; at most its number of rows.
+        scale: initial marginal std in units of the layer's standard initialization std.
+
+    Factors: ``output_factor`` (A), ``weight_factor`` (Bᵀ without its last column) and ``bias_factor`` (that column).
+    For a convolution "inputs" are the numbers of one patch, [inputs / groups, *kernel].
+    """
+
+    input_rank: int
+    output_rank: int
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.input_rank, self.output_rank) < 1:
+            raise ValueError(f"ranks must be at least 1, not {self.input_rank} and {self.output_rank}")
+
+    def _ranks(self, shape: LayerShape) -> tuple[int, int]:
+        inputs = shape.fan_in + (1 if shape.bias else 0)
+        return min(self.output_rank, shape.weight[0]), min(self.input_rank, inputs)
+
+    def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
+        """See `Covariance`."""
+        out, inp = self._ranks(shape)
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_factor": (inp, shape.fan_in),
+            "output_factor": (shape.weight[0], out),
+        }
+        if shape.bias:
+            shapes["bias_factor"] = (inp, 1)
+        return shapes
+
+    def noise_size(self, shape: LayerShape) -> int:
+        """output_rank x input_rank."""
+        return math.prod(self._ranks(shape))
+
+    def initialize_(
+        self, factors: Factors, shape: LayerShape, std: tuple[float, float], generator: torch.Generator | None
+    ) -> None:
+        """Draw A from N(0, 1 / output_rank) and B from N(0, std² / input_rank): the marginal variance is std²."""
+        out, inp = self._ranks(shape)
+        _normal_(factors["output_factor"], out**-0.5, generator)
+        _normal_(factors["weight_factor"], self.scale * std[0] * inp**-0.5, generator)
+        if shape.bias:
+            _normal_(factors["bias_factor"], self.scale * std[1] * inp**-0.5, generator)
+
+    def offset(self, factors: Factors, shape: LayerShape, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Covariance`."""
+        lead = z.shape[:-1]
+        left = factors["output_factor"] @ z.reshape(*lead, *self._ranks(shape))
+        weight = (left @ factors["weight_factor"]).reshape(*lead, *shape.weight)
+        return weight, (left @ factors["bias_factor"]).squeeze(-1) if shape.bias else None
+
+    def rows(self, factors: Factors, shape: LayerShape) -> Tensor:
+        """See `Covariance`."""
+        left = factors["output_factor"].T.contiguous()
+        blocks = [torch.kron(left, factors["weight_factor"])]
+        if shape.bias:
+            blocks.append(torch.kron(left, factors["bias_factor"]))
+        return torch.cat(blocks, 1)
+
+    def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
+        """1/rank of that factor for SGD, 1/sqrt(rank) for Adam."""
+        out, inp = self._ranks(shape)
+        return _rank_multiplier(out if name == "output_factor" else inp, optimizer)
