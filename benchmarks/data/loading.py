@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
-import torch
-
-from benchmarks.data.builtin import BUILTIN
+from benchmarks.data.cache import cached
 from benchmarks.data.images import Images, like
-from benchmarks.data.spec import DataError
+from benchmarks.data.sources import decode, describe, identity, missing
+from benchmarks.data.spec import DataError, DataSpec, Unreachable, read_spec
 
 
-@lru_cache(maxsize=8)
 def load(name: str, split: str = "all") -> Images:
-    """The images of one split of the data set ``name``.
+    """The images of one split, decoded once and memory-mapped from the cache after that.
+
+    Args:
+        name: one of `benchmarks.data.spec.names()`, or the path of a spec of your own.
+        split: one of the spec's splits; "fog/3" and the like for a published corrupted set.
 
     Raises:
-        DataError: there is no such data set or split, or it cannot be had here; the message says what to do.
+        DataError: there is no such data set or split, or it cannot be had here, or it is not what its spec says;
+            the message says what to do.
     """
-    if name not in BUILTIN:
-        raise DataError(f"no data set {name!r}; there are {', '.join(BUILTIN)}")
-    if split != "all":
-        raise DataError(f"{name} has no split {split!r}; it has 'all'")
-    pixels, labels = BUILTIN[name]()
-    classes = tuple(str(label) for label in range(int(labels.max()) + 1))
-    return Images(torch.from_numpy(pixels), torch.from_numpy(labels), classes)
+    spec = read_spec(name)
+    expected = spec.split(split)
+    if spec.stream:
+        raise DataError(f"{spec.name} is too large to decode into memory: use benchmarks.data.stream.StreamSource")
+    images = _from_first_source(spec, split)
+    if images.shape != spec.shape:
+        raise DataError(f"{spec.name}, split {split!r}: images have shape {images.shape}, the spec says {spec.shape}")
+    if expected.fingerprint is not None and images.fingerprint != expected.fingerprint:
+        raise DataError(
+            f"{spec.name}, split {split!r}: the fingerprint is {images.fingerprint}, the spec says "
+            f"{expected.fingerprint}: these are not the images that results were published on"
+        )
+    if len(images) != expected.examples:
+        raise DataError(f"{spec.name}, split {split!r}: {len(images):,} images, the spec says {expected.examples:,}")
+    return images
 
 
 def load_like(name: str, input_shape: tuple[int, int, int], split: str | None = None) -> Images:
@@ -33,4 +43,19 @@ def load_like(name: str, input_shape: tuple[int, int, int], split: str | None = 
 
     ``split`` is the data set's evaluation split unless named.
     """
-    return replace(like(load(name, split or "all"), input_shape), labels=None)
+    return replace(like(load(name, split or read_spec(name).evaluation), input_shape), labels=None)
+
+
+def _from_first_source(spec: DataSpec, split: str) -> Images:
+    reasons = []
+    for source in spec.sources:
+        reason = missing(source)
+        if reason is None:
+            try:
+                key = identity(source, spec, split)
+                return cached(spec.name, split, key, lambda source=source: decode(source, spec, split))
+            except Unreachable as error:
+                reason = str(error)
+        reasons.append(f"{describe(source)}: {reason}")
+    reasons.append(f"or put your own copy into $IVI_DATA/{spec.name}")
+    raise Unreachable(f"{spec.name} is not on this machine: " + "; ".join(reasons))

@@ -1,0 +1,101 @@
+"""Decoded images on disk: one safetensors file a split, memory-mapped, written once, never trusted unread."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from benchmarks.data.images import Images
+
+log = logging.getLogger(__name__)
+
+# Part of every key: raise it when decoding changes, and old entries are left aside.
+FORMAT = 1
+
+
+def cache_folder() -> Path:
+    """Where decoded images are kept: $IVI_CACHE, else ``ivi`` in the user's cache folder of this platform."""
+    if "IVI_CACHE" in os.environ:
+        return Path(os.environ["IVI_CACHE"])
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "ivi"
+
+
+def cached(name: str, split: str, identity: str, decode: Callable[[], Images]) -> Images:
+    """The images that ``decode`` gives, from the cache where they are there.
+
+    Many processes may ask at once: one decodes, the others wait and read. An entry that is damaged (its content does
+    not have the fingerprint that was written with it) is decoded again.
+
+    Args:
+        name, split: for the file's name; together with ``identity`` (source, revision, preprocessing) the key.
+        identity: everything that the pixels depend on, as text.
+        decode: called at most once.
+    """
+    path = entry_path(name, split, identity)
+    images = _read(path)
+    if images is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            images = _read(path)
+            if images is None:
+                _write(path, decode())
+                log.info("decoded %s %s into %s", name, split, path)
+                images = _read(path)
+    if images is None:
+        raise OSError(f"{path} cannot be read back after writing it")
+    return images
+
+
+def entry_path(name: str, split: str, identity: str) -> Path:
+    """The file in which `cached` keeps these images."""
+    digest = hashlib.sha256(f"{FORMAT}\n{split}\n{identity}".encode()).hexdigest()[:16]
+    return cache_folder() / name / f"{split.replace('/', '-')}-{digest}.safetensors"
+
+
+def _write(path: Path, images: Images) -> None:
+    tensors = {"pixels": images.pixels.contiguous()}
+    if images.labels is not None:
+        tensors["labels"] = images.labels.contiguous()
+    metadata = {"fingerprint": images.fingerprint, "classes": "\n".join(images.classes)}
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        save_file(tensors, temporary, metadata=metadata)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Images | None:
+    """The entry at ``path``, or None if there is none or it is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            pixels = file.get_tensor("pixels")
+            labels = file.get_tensor("labels") if "labels" in file.keys() else None  # noqa: SIM118 - not a mapping
+        images = Images(pixels, labels, tuple(filter(None, metadata["classes"].split("\n"))))
+        if pixels.dtype == torch.uint8 and images.fingerprint == metadata["fingerprint"]:
+            return images
+    except (SafetensorError, KeyError, TypeError, OSError) as error:
+        log.warning("%s is damaged (%s) and will be decoded again", path, error)
+        return None
+    log.warning("%s is damaged (its fingerprint is another) and will be decoded again", path)
+    return None

@@ -1,0 +1,142 @@
+"""From a table of the ``datasets`` library to uint8 pixels and labels: find the columns, decode, check."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.data.images import Images, cover
+from benchmarks.data.spec import DataError, DataSpec, Hub, Local
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_BATCH = 256
+
+
+def to_images(table: Dataset, source: Hub | Local, spec: DataSpec, split: str) -> Images:
+    """Decode a whole table.
+
+    Raises:
+        DataError: a column is not there, an image cannot be decoded or has another shape, a label is outside the
+            classes, or there is no row.
+    """
+    where = f"{spec.name}, split {split!r}"
+    image_column, label_column = find_columns(table, source, where)
+    table = select_corruption(table, source, split, where)
+    if len(table) == 0:
+        raise DataError(f"{where}: the split is empty")
+    if isinstance(source, Local) and source.format == "imagefolder":
+        _check_folders(table.features[label_column].names, spec, where)
+    labels, classes = read_labels(table, label_column, spec, where)
+    return Images(_decode_all(table, image_column, spec, where), labels, classes)
+
+
+def _check_folders(folders: list[str], spec: DataSpec, where: str) -> None:
+    """Folders are numbered in alphabetical order, so names that are not the spec's could mean any class."""
+    strange = sorted(set(folders) - set(spec.classes))
+    if spec.classes and strange:
+        raise DataError(f"{where}: folder {strange[0]!r} is none of the classes {', '.join(spec.classes)}")
+
+
+def find_columns(table: Dataset, source: Hub | Local, where: str) -> tuple[str, str]:
+    """Names of the image and the label column: those that ``source`` names, else by their features."""
+    from datasets import ClassLabel
+    from datasets import Image as ImageFeature
+
+    image = _pick(table, source.image, ImageFeature, "image", where)
+    return image, _pick(table, source.label, ClassLabel, "label", where)
+
+
+def _pick(table: Dataset, wanted: str | None, feature: type, usual: str, where: str) -> str:
+    columns = table.column_names
+    if wanted is not None:
+        if wanted not in columns:
+            raise DataError(f"{where}: no column {wanted!r}; there are {', '.join(columns)}")
+        return wanted
+    found = [name for name, kind in table.features.items() if isinstance(kind, feature)]
+    if len(found) != 1 and usual in columns:
+        return usual
+    if len(found) != 1:
+        raise DataError(
+            f"{where}: cannot tell which column is the {usual}: name one of {', '.join(found or columns)} in the spec"
+        )
+    return found[0]
+
+
+def select_corruption(table: Dataset, source: Hub | Local, split: str, where: str) -> Dataset:
+    """The rows of a corrupted set that belong to ``split`` ("fog/3"); every row of any other set."""
+    if source.corruption is None or source.severity is None:
+        return table
+    for column in (source.corruption, source.severity):
+        if column not in table.column_names:
+            raise DataError(f"{where}: no column {column!r}; there are {', '.join(table.column_names)}")
+    corruption, _, severity = split.partition("/")
+    names, levels = np.asarray(table[source.corruption][:]), np.asarray(table[source.severity][:])
+    return table.select(np.flatnonzero((names == corruption) & (levels.astype(int) == int(severity))))
+
+
+def read_labels(table: Dataset, column: str, spec: DataSpec, where: str) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Labels ([N] int64) in the order of the spec's classes, and the names of the classes."""
+    feature: Any = table.features[column]
+    names: tuple[str, ...] = tuple(getattr(feature, "names", None) or ())
+    raw: Any = np.asarray(table[column][:])
+    if raw.dtype.kind in "US":  # class names as text
+        names, raw = (spec.classes or tuple(sorted(set(raw)))), raw.astype(str)
+        position = {name: index for index, name in enumerate(names)}
+        unknown = next((name for name in raw if name not in position), None)
+        if unknown is not None:
+            raise DataError(f"{where}: label {unknown!r} is outside the classes {', '.join(names)}")
+        raw = np.array([position[name] for name in raw])
+    elif spec.classes and names and set(names) <= set(spec.classes):
+        # A label outside the names stays as it is, for the check below to find.
+        renumbered = np.array([spec.classes.index(name) for name in names])
+        inside = (raw >= 0) & (raw < len(names))
+        raw = np.where(inside, renumbered[np.where(inside, raw, 0)], np.where(raw < 0, raw, spec.num_classes))
+    elif names and len(names) != spec.num_classes:
+        raise DataError(f"{where}: {len(names)} classes ({', '.join(names[:5])}...), the spec has {spec.num_classes}")
+    labels = raw.astype(np.int64)
+    outside = np.flatnonzero((labels < 0) | (labels >= spec.num_classes))
+    if outside.size:
+        row = int(outside[0])
+        raise DataError(f"{where}: row {row} has label {labels[row]}, outside the classes 0 to {spec.num_classes - 1}")
+    return torch.from_numpy(labels), spec.classes or names or tuple(map(str, range(spec.num_classes)))
+
+
+def _decode_all(table: Dataset, column: str, spec: DataSpec, where: str) -> torch.Tensor:
+    from datasets import Image as ImageFeature
+
+    table = table.select_columns([column]).cast_column(column, ImageFeature(decode=False))
+    channels, height, width = spec.shape
+    pixels = np.empty((len(table), channels, height, width), dtype=np.uint8)
+    row = 0
+    for batch in table.iter(_BATCH):
+        for cell in batch[column]:  # pyright: ignore[reportArgumentType, reportCallIssue] - a dict without a format
+            pixels[row] = _decode_one(cell, spec, f"{where}, image {row}")
+            row += 1
+    return torch.from_numpy(pixels)
+
+
+def _decode_one(cell: dict[str, Any], spec: DataSpec, where: str) -> np.ndarray:
+    channels, height, width = spec.shape
+    try:
+        with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] else cell["path"]) as image:
+            image.load()
+            mode = image.mode
+            picture = image.convert("RGB" if channels == 3 else "L")
+    except (OSError, SyntaxError, ValueError, TypeError) as error:
+        name = f" ({cell['path']})" if cell and cell.get("path") else ""
+        raise DataError(f"{where}{name}: cannot be decoded: {error}") from error
+    if channels == 1 and mode not in ("L", "1"):
+        raise DataError(f"{where}: is of mode {mode}, the spec's shape {spec.shape} is grey")
+    if spec.resize:
+        picture = cover(picture, height, width)
+    if picture.size != (width, height):
+        raise DataError(
+            f"{where}: is {picture.height} x {picture.width}, the spec says {height} x {width} (or set resize = true)"
+        )
+    return np.asarray(picture).reshape(height, width, channels).transpose(2, 0, 1)
