@@ -99,20 +99,20 @@ def ece_equal_mass(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15) ->
 
 
 def ece_debiased(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """`ece_equal_mass` less its estimated bias; a perfectly calibrated model scores about 0, and may fall below it.
+    """Root-mean-square calibration error in bins of equal mass, less what the noise in the bins adds to its square.
 
-    The bias is what the error would gain if each bin's accuracy were drawn again from a normal of its mean and its
-    standard error s_b = sqrt(acc_b (1 - acc_b) / n_b): the folded normal mean has a closed form, so nothing is drawn.
+    The square is unbiased for these bins, where the other errors grow as the set shrinks. Where its estimate falls
+    below 0 the root is given as 0: no error can be seen, which does not say that there is none. Being a quadratic mean
+    it is not below the mean that `ece_equal_mass` estimates.
 
-    Formula: sum_b n_b/N (2 |gap_b| - E|Normal(gap_b, s_b)|), B = 15 quantile bins
-    Range: [-1, 1]
+    Formula: sqrt max(0, sum_b n_b/N (gap_b^2 - acc_b (1 - acc_b) / (n_b - 1))), B = 15 quantile bins
+    Range: [0, 1]
     Better: lower
-    Source: Kumar, Liang & Ma, "Verified Uncertainty Calibration", NeurIPS 2019, appendix on the L1 error
+    Source: Kumar, Liang & Ma, "Verified Uncertainty Calibration", NeurIPS 2019
     """
     confidence, correct = confidence_and_correct(log_probs, labels)
-    share, gap, error = _gaps(confidence, correct, equal_mass_edges(confidence, bins))
-    gap = np.abs(gap)
-    return float(np.sum(share * (2.0 * gap - _folded_normal_mean(gap, error))))
+    share, gap, variance = _gaps(confidence, correct, equal_mass_edges(confidence, bins))
+    return math.sqrt(max(0.0, float(np.sum(share * (gap**2 - variance)))))
 
 
 def aurc(log_probs: np.ndarray, labels: np.ndarray) -> float:
@@ -261,21 +261,14 @@ def equal_mass_edges(confidence: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _gaps(confidence: np.ndarray, correct: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each bin that is not empty: share of images, accuracy less confidence, standard error of the accuracy."""
+    """Of each bin that is not empty: share of images, accuracy less confidence, unbiased variance of the accuracy."""
     index = np.searchsorted(edges, confidence, "left")
     count = np.bincount(index, minlength=len(edges) + 1)
     filled = count > 0
     count = count[filled]
     hit = np.bincount(index, weights=correct, minlength=len(edges) + 1)[filled] / count
     expected = np.bincount(index, weights=confidence, minlength=len(edges) + 1)[filled] / count
-    return count / len(confidence), hit - expected, np.sqrt(hit * (1.0 - hit) / count)
-
-
-def _folded_normal_mean(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """E|X| for X ~ Normal(mean, deviation), which is |mean| where the deviation is 0."""
-    ratio = np.divide(mean, deviation, out=np.full_like(mean, np.inf), where=deviation > 0)
-    inside = np.array([math.erf(r / math.sqrt(2.0)) for r in ratio])
-    return deviation * math.sqrt(2.0 / math.pi) * np.exp(-(ratio**2) / 2.0) + mean * inside
+    return count / len(confidence), hit - expected, hit * (1.0 - hit) / np.maximum(count - 1, 1)
 
 
 def _ranked(scores: np.ndarray, name: str) -> np.ndarray:

@@ -1,0 +1,142 @@
+"""A run's numbers are those of the single metrics, under the right names."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, logsumexp
+
+from leaderboard import metrics
+from leaderboard.calibration import fit_temperature, scale
+from leaderboard.predictions import Predictions
+from leaderboard.scoring import better, ood_scores, score, unit
+
+OOD_METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
+
+
+def predictions(
+    seed: int, n: int = 200, sharpness: float = 3.0, members: int = 4, labelled: bool = True
+) -> Predictions:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 5, n)
+    logits = rng.normal(size=(members, n, 5)) * sharpness
+    if labelled:
+        logits[:, np.arange(n), labels] += 2.0
+    each = log_softmax(logits, axis=2)
+    return Predictions(
+        log_probs=(logsumexp(each, axis=0) - math.log(members)).astype(np.float32),
+        expected_entropy=-np.sum(np.exp(each) * each, axis=2).mean(axis=0).astype(np.float32),
+        energy=-logsumexp(logits, axis=2).mean(axis=0).astype(np.float32),
+        labels=labels if labelled else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def sets() -> dict[str, Predictions]:
+    labelled = ["validation", "test", "shift/fog/1", "shift/fog/5", "shift/blur/1", "shift/blur/5"]
+    foreign = ["ood_near/glyphs", "ood_near/letters", "ood_far/faces"]
+    made = {name: predictions(i) for i, name in enumerate(labelled)}
+    return made | {name: predictions(9 + i, labelled=False, sharpness=1.0) for i, name in enumerate(foreign)}
+
+
+@pytest.fixture(scope="module")
+def result(sets) -> dict[str, dict[str, float]]:
+    return score(sets)
+
+
+def test_there_is_an_entry_for_each_set_and_each_group(sets, result):
+    assert sorted(result) == sorted([*sets, "ood_near", "ood_far", "shift/1", "shift/5"])
+
+
+def test_labelled_entries_are_the_single_metrics(sets, result):
+    for name in ("validation", "test", "shift/fog/5"):
+        log_probs, labels = sets[name].log_probs, sets[name].labels
+        scaled = scale(log_probs, fit_temperature(sets["validation"].log_probs, sets["validation"].labels))
+        for metric in ("accuracy", "nll", "brier", "ece", "ece_equal_mass", "ece_debiased", "aurc"):
+            function = getattr(metrics, metric)
+            assert result[name][metric] == pytest.approx(function(log_probs, labels), rel=1e-9)
+            if metric != "accuracy":
+                assert result[name][f"{metric}_scaled"] == pytest.approx(function(scaled, labels), rel=1e-9)
+        assert result[name]["entropy"] == pytest.approx(metrics.entropy(log_probs).mean(), rel=1e-9)
+
+
+def test_ood_entries_compare_with_the_test_set(sets, result):
+    inside, outside = ood_scores(sets["test"]), ood_scores(sets["ood_far/faces"])
+    assert sorted(inside) == ["energy", "entropy", "max_probability", "mutual_information"]
+    for key in inside:
+        for metric in OOD_METRICS:
+            value = getattr(metrics, metric)(inside[key], outside[key])
+            assert result["ood_far/faces"][f"{metric}_{key}"] == pytest.approx(value, rel=1e-9)
+    assert result["ood_far"] == result["ood_far/faces"]
+
+
+def test_the_max_probability_score_orders_as_the_probability_does(sets):
+    test, far = sets["test"], sets["ood_far/faces"]
+    value = metrics.auroc(1 - np.exp(test.log_probs).max(axis=1), 1 - np.exp(far.log_probs).max(axis=1))
+    assert score(sets)["ood_far/faces"]["auroc_max_probability"] == pytest.approx(value, abs=1e-6)
+
+
+def test_groups_are_means_over_their_sets(result):
+    for key, value in result["ood_near"].items():
+        pair = [result["ood_near/glyphs"][key], result["ood_near/letters"][key]]
+        assert value == pytest.approx(np.mean(pair), rel=1e-9)
+    for key, value in result["shift/5"].items():
+        assert value == pytest.approx(np.mean([result["shift/fog/5"][key], result["shift/blur/5"][key]]), rel=1e-9)
+
+
+def test_without_validation_nothing_is_scaled(sets):
+    result = score({name: sets[name] for name in ("test", "ood_far/faces")})
+    assert not any("scaled" in key or key == "temperature" for row in result.values() for key in row)
+
+
+def test_where_no_temperature_exists_what_needs_one_is_nan_and_nothing_else(sets):
+    log_probs, labels = sets["validation"].log_probs.copy(), sets["validation"].labels
+    log_probs[0] = -np.inf
+    log_probs[0, (labels[0] + 1) % 5] = 0.0
+    broken = replace(sets["validation"], log_probs=log_probs, expected_entropy=metrics.entropy(log_probs))
+    result = score(sets | {"validation": broken})
+    assert result["validation"]["nll"] == math.inf
+    for row in result.values():
+        for key, value in row.items():
+            assert math.isnan(value) == (key == "temperature" or key.endswith("_scaled")), key
+
+
+def test_scoring_twice_gives_the_same_digits_in_whatever_order_the_sets_come(sets, result):
+    assert score(dict(reversed(sets.items()))) == result
+
+
+def test_numbers_have_ten_digits(result):
+    assert all(float(f"{value:.10g}") == value for row in result.values() for value in row.values())
+
+
+@pytest.mark.parametrize("name", ["train", "ood_near", "shift/fog", "shift/fog/x", "ood_middle/a", "test/a"])
+def test_an_unknown_evaluation_set_is_refused(sets, name):
+    with pytest.raises(ValueError, match="unknown evaluation set"):
+        score({"test": sets["test"], name: sets["test"]})
+
+
+def test_refusals_name_the_set(sets):
+    with pytest.raises(ValueError, match="ood_far/faces: .*'test'"):
+        score({"ood_far/faces": sets["ood_far/faces"]})
+    with pytest.raises(ValueError, match="shift/fog/1: has no labels"):
+        score({"test": sets["test"], "shift/fog/1": replace(sets["test"], labels=None)})
+    with pytest.raises(ValueError, match="test: log_probs holds NaN"):
+        score({"test": replace(sets["test"], log_probs=sets["test"].log_probs * np.nan)})
+    with pytest.raises(ValueError, match="ood_far/faces: ood_scores holds NaN"):
+        faces = replace(sets["ood_far/faces"], energy=sets["ood_far/faces"].energy * np.nan)
+        score({"test": sets["test"], "ood_far/faces": faces})
+
+
+def test_each_number_knows_which_way_is_better_and_its_unit(result):
+    docs = {name: getattr(metrics, name).__doc__ for name in ("accuracy", "nll", "brier", "ece", "aurc", *OOD_METRICS)}
+    for row in result.values():
+        for key in row:
+            for name, doc in docs.items():
+                if key.startswith(name):
+                    assert f"Better: {better(key)}" in doc
+    assert better("entropy") == better("temperature") == better("mutual_information") == ""
+    assert unit("nll_scaled") == unit("entropy") == "nats"
+    assert unit("auroc_entropy") == unit("ece") == ""
