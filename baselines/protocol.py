@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from baselines.seeds import Seeds
 
 
+class Unsupported(Exception):
+    """Raised by a method that cannot work on a problem: the run is recorded as skipped, with this reason."""
+
+
 @runtime_checkable
 class Predictor(Protocol):
     """A fitted method. In practice a `torch.nn.Module`, which has the last two members for nothing."""
@@ -91,7 +95,8 @@ class Problem:
         num_classes: number of classes.
         input_shape: (channels, height, width).
         train, validation: batch sources; there is no test data in a problem.
-        recipe: the task's training recipe. A method that must change it returns the change from ``recipe_changes()``.
+        recipe: the task's training recipe, after the changes that the method declares in an attribute
+            ``recipe_changes`` (a mapping of recipe fields, if it has one); they stand in the record.
         device: where networks and batches live.
         seeds: random axes; only ``noise`` differs between methods.
         make_model: (init seed) -> a new network on ``device``.

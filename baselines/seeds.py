@@ -19,13 +19,13 @@ def derive_seed(*keys: int | str) -> int:
 
 @dataclass(frozen=True)
 class Seeds:
-    """The four random axes of a run.
+    """The random axes of a run.
 
-    ``split``, ``init`` and ``order`` are the same for every method of a seed, so that differences between methods
-    are paired; ``noise`` (dropout masks, weight draws) is the method's own.
+    ``init`` (initial weights) and ``order`` (of batches) are the same for every method of a seed, so that differences
+    between methods are paired; ``noise`` (dropout masks, weight draws) is the method's own. The split of the data is
+    the task's, the same for every seed, so that all runs of a task are judged on the same test images.
     """
 
-    split: int
     init: int
     order: int
     noise: int
@@ -33,5 +33,5 @@ class Seeds:
     @classmethod
     def of(cls, task: str, seed: int, method: str) -> Seeds:
         """Seeds of one run. Only ``noise`` depends on the method."""
-        shared = {axis: derive_seed(axis, task, seed) for axis in ("split", "init", "order")}
+        shared = {axis: derive_seed(axis, task, seed) for axis in ("init", "order")}
         return cls(**shared, noise=derive_seed("noise", task, seed, method))

@@ -1,0 +1,70 @@
+"""KL-regularized variational inference: the negative ELBO per example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+import ivi
+from baselines.protocol import Problem
+from baselines.train import cross_entropy, train
+from baselines.variational import VariationalPredictor, example, noise_generator
+
+
+@dataclass(frozen=True)
+class KLVI:
+    """Mean-field VI (Blundell et al. 2015, arXiv 1505.05424), or the low-rank family of implicit VI plus the KL.
+
+    The prior is where q starts, in both families: around the initial weights. Around zero, a network of this kind
+    decays to the origin before it learns.
+
+    Minimises mean cross-entropy + ``kl_weight`` KL(q || p) / N with N training images: ``kl_weight = 1`` is the ELBO.
+
+    Attributes:
+        family: ``mean_field``: independent Gaussians in all layers; ``low_rank``: as in ``implicit_vi``, so that only
+            the KL differs.
+        kl_weight: weight of the KL; 1 is the ELBO, less is a tempered posterior.
+        prior_scale: std of the prior of ``mean_field`` in units of each layer's initialization std, fan_in^-1/2.
+        rank: rank of ``low_rank``.
+        noise: as in ``implicit_vi``.
+        draws: weight draws to predict with.
+    """
+
+    family: Literal["mean_field", "low_rank"] = "mean_field"
+    kl_weight: float = 1.0
+    prior_scale: float = 0.3
+    rank: int = 10
+    noise: Literal["shared", "antithetic", "per_example"] = "antithetic"
+    draws: int = 32
+
+    recipe_changes = {"weight_decay": 0.0}  # the KL is the prior's term: weight decay would count the prior twice
+
+    def predictor(self, problem: Problem) -> VariationalPredictor:
+        """An untrained variational network."""
+        mean_field = self.family == "mean_field"
+        net = ivi.variationalize(
+            problem.new_model(),
+            ivi.Diagonal(scale=self.prior_scale) if mean_field else ivi.LowRank(self.rank),
+            layers="all" if mean_field else "ends",
+            noise=self.noise,
+            example=example(problem),
+            generator=noise_generator(problem, "covariance"),
+        )
+        return VariationalPredictor(net, self.draws, problem)
+
+    def fit(self, problem: Problem) -> VariationalPredictor:
+        """Train on the negative ELBO per example by the recipe."""
+        predictor, recipe = self.predictor(problem), problem.recipe
+        net = predictor.net
+        ivi.set_generator(net, noise_generator(problem, "train"))
+        prior = ivi.prior(net)
+        weight = self.kl_weight / problem.train.num_examples
+
+        def objective(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+            return cross_entropy(net, x, y) + weight * ivi.kl(net, prior)
+
+        optimizer = "sgd" if recipe.optimizer == "sgd" else "adam"
+        train(net, problem, objective=objective, groups=ivi.param_groups(net, recipe.lr, optimizer=optimizer))
+        return predictor

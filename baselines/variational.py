@@ -1,0 +1,33 @@
+"""What the variational methods share: a variational network that predicts with draws fixed once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+import ivi
+from baselines.protocol import Problem
+from baselines.seeds import derive_seed
+
+
+class VariationalPredictor(nn.Module):
+    """A network of `ivi.variationalize` and the draws that it predicts with."""
+
+    def __init__(self, net: nn.Module, draws: int, problem: Problem) -> None:
+        super().__init__()
+        self.net = net
+        self.draws = ivi.sample_draws(net, draws, noise_generator(problem, "predict"))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits [draws, batch, classes]."""
+        return ivi.predict(self.net, x, self.draws)
+
+
+def noise_generator(problem: Problem, purpose: str) -> torch.Generator:
+    """The method's own noise for one purpose; the same numbers on every device."""
+    return torch.Generator().manual_seed(derive_seed(problem.seeds.noise, purpose))
+
+
+def example(problem: Problem) -> Tensor:
+    """A batch to trace a forward pass with."""
+    return torch.zeros(1, *problem.input_shape, device=problem.device)

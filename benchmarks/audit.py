@@ -1,0 +1,33 @@
+"""What one would want to look up before believing a number, read off a fitted predictor."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ivi.layers import RandomLayer
+from baselines.protocol import Predictor
+from leaderboard.record import Audit
+
+
+def audit(untrained: Predictor, fitted: Predictor) -> Audit:
+    """Names of the random and the normalizing modules, and of the trainable parameters that fitting left alone."""
+    if not isinstance(fitted, nn.Module):
+        return Audit()
+    modules = dict(fitted.named_modules())
+    before, after = untrained.state_dict(), fitted.state_dict()
+    trainable = [name for name, p in fitted.named_parameters() if p.requires_grad]
+    return Audit(
+        random=[name for name, module in modules.items() if isinstance(module, RandomLayer)],
+        normalization=[name for name, module in modules.items() if "Norm" in type(module).__name__],
+        not_updated=[name for name in trainable if name in before and before[name].equal(after[name])],
+    )
+
+
+def count_parameters(predictor: Predictor) -> int:
+    """Trainable numbers."""
+    return sum(p.numel() for p in predictor.parameters()) if isinstance(predictor, nn.Module) else 0
+
+
+def state_bytes(predictor: Predictor) -> int:
+    """Bytes of everything that has to be kept to predict again."""
+    return sum(value.numel() * value.element_size() for value in predictor.state_dict().values())

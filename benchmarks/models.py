@@ -1,0 +1,90 @@
+"""Networks that timm does not have, registered with it: every model comes from `timm.create_model`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+import torch
+from timm.models import register_model
+from torch import Tensor, nn
+
+
+class LeNet5(nn.Module):
+    """LeNet-5 (LeCun et al. 1998) with ReLU and max pooling, for 28x28 images: about 62,000 parameters."""
+
+    def __init__(self, num_classes: int = 10, in_chans: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_chans, 6, 5, padding=2)
+        self.act1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.act2 = nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+        self.fc1 = nn.Linear(16 * 5 * 5, 120)
+        self.act3 = nn.ReLU()
+        self.fc2 = nn.Linear(120, 84)
+        self.act4 = nn.ReLU()
+        self.fc = nn.Linear(84, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [batch, classes] of images [batch, channels, 28, 28]."""
+        x = self.pool(self.act1(self.conv1(x)))
+        x = self.pool(self.act2(self.conv2(x)))
+        x = self.act4(self.fc2(self.act3(self.fc1(x.flatten(1)))))
+        return self.fc(x)
+
+    def get_classifier(self) -> nn.Linear:
+        """The last layer."""
+        return self.fc
+
+
+class MLP(nn.Module):
+    """A ReLU network of ``depth`` hidden layers of ``width`` units."""
+
+    def __init__(
+        self, num_classes: int = 10, in_chans: int = 1, img_size: int = 8, width: int = 64, depth: int = 2
+    ) -> None:
+        super().__init__()
+        sizes = [in_chans * img_size**2, *[width] * depth]
+        hidden = [
+            layer
+            for fan_in, fan_out in zip(sizes, sizes[1:], strict=False)
+            for layer in (nn.Linear(fan_in, fan_out), nn.ReLU())
+        ]
+        self.hidden = nn.Sequential(*hidden)
+        self.fc = nn.Linear(width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [batch, classes] of images [batch, channels, height, width]."""
+        return self.fc(self.hidden(x.flatten(1)))
+
+    def get_classifier(self) -> nn.Linear:
+        """The last layer."""
+        return self.fc
+
+
+def _arguments(kwargs: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: kwargs[name] for name in names if kwargs.get(name) is not None}
+
+
+@register_model
+def lenet5(pretrained: bool = False, **kwargs: Any) -> LeNet5:
+    """LeNet-5 for `timm.create_model`."""
+    if pretrained:
+        raise ValueError("lenet5 has no pretrained weights")
+    return LeNet5(**_arguments(kwargs, "num_classes", "in_chans"))
+
+
+@register_model
+def mlp(pretrained: bool = False, **kwargs: Any) -> MLP:
+    """A small MLP for `timm.create_model`."""
+    if pretrained:
+        raise ValueError("mlp has no pretrained weights")
+    return MLP(**_arguments(kwargs, "num_classes", "in_chans", "img_size", "width", "depth"))
+
+
+def create(name: str, arguments: dict[str, Any], num_classes: int, channels: int, seed: int) -> nn.Module:
+    """A network with initial weights that ``seed`` decides, in eval mode, on the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return timm.create_model(name, num_classes=num_classes, in_chans=channels, **arguments).eval()

@@ -1,0 +1,89 @@
+"""What the command shows on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from baselines.registry import known_methods, variants
+from benchmarks.results import DONE, estimates
+from benchmarks.suite import Run, load_suite, load_task, names
+from leaderboard import table as board
+from leaderboard.record import Record, latest
+
+
+def tasks() -> Table:
+    """Every task that comes with the package."""
+    view = _table("task", "version", "model", "description")
+    for task in map(load_task, names("task")):
+        view.add_row(task.name, str(task.version), task.model.name, task.description)
+    return view
+
+
+def suites() -> Table:
+    """Every suite that comes with the package."""
+    view = _table("suite", "tasks", "methods", "seeds", "description")
+    for suite in map(load_suite, names("suite")):
+        view.add_row(
+            suite.name, ", ".join(suite.tasks), ", ".join(suite.methods), str(len(suite.seeds)), suite.description
+        )
+    return view
+
+
+def methods() -> Table:
+    """Every installed method with its hyperparameters, and the named variants."""
+    view = _table("method", "what", "parameters")
+    for method in known_methods().values():
+        parameters = ", ".join(f"{key}={value}" for key, value in method.defaults.items())
+        view.add_row(method.name, method.summary, parameters)
+    for name, spec in variants().items():
+        view.add_row(name, f"short for {spec}", "")
+    return view
+
+
+def plan(runs: Sequence[Run], records: list[Record]) -> Group:
+    """Every run with its state and what it may take."""
+    view = _table("run", "task", "method", "seed", "state", "seconds")
+    found, seconds = latest(records), estimates(runs, records)
+    left = 0.0
+    for run in runs:
+        record = found.get(run.run_id)
+        estimate = seconds.get(run.run_id)
+        if record is None:
+            left += estimate or 0.0
+        view.add_row(
+            run.run_id,
+            run.task.name,
+            run.method.label,
+            str(run.seed),
+            record.status if record else "to do",
+            f"{estimate:.0f}" if estimate else "?",
+        )
+    todo = [run for run in runs if run.run_id not in found]
+    bad = [run for run in runs if run.run_id in found and found[run.run_id].status not in DONE]
+    unknown = sum(run.run_id not in seconds for run in todo)
+    words = f"{len(runs)} runs, {len(todo)} to do, {len(bad)} failed; about {left:.0f} s of work left"
+    return Group(view, Text(words + (f", {unknown} runs of unknown length" if unknown else "")))
+
+
+def table(rows: Sequence[board.Row], title: str) -> Group:
+    """The board on a terminal."""
+    head, body, notes = board.shown(rows)
+    view = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 1))
+    labels = len(head) - len(board.COLUMNS) - 1
+    for i, name in enumerate(head):
+        view.add_column(name, justify="left" if i < labels else "right", no_wrap=i < labels, overflow="fold")
+    for cells in body:
+        view.add_row(*(Text(cell) for cell in cells))
+    legend = "mean over n seeds ± half of the 95 % t interval; ×MAP: ratio to MAP of the same seed"
+    return Group(view, Text(legend, style="dim"), *(Text(note, style="yellow") for note in notes))
+
+
+def _table(*columns: str) -> Table:
+    view = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        view.add_column(column, overflow="fold")
+    return view
