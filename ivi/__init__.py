@@ -2,7 +2,7 @@
 
 from ivi.covariance import Covariance, Diagonal, Full, Kronecker, LowRank
 from ivi.divergences import Prior, kl, prior, wasserstein2
-from ivi.parametrization import Parametrization, Standard, param_groups
+from ivi.parametrization import MaximalUpdate, Parametrization, Standard, initialize_, param_groups
 from ivi.predict import Draws, predict, sample_draws
 from ivi.variationalize import mean_only, random_layers, set_generator, variationalize
 
@@ -13,9 +13,11 @@ __all__ = [
     "Full",
     "Kronecker",
     "LowRank",
+    "MaximalUpdate",
     "Parametrization",
     "Prior",
     "Standard",
+    "initialize_",
     "kl",
     "mean_only",
     "param_groups",

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal, cast, final
+from typing import Any, Literal, cast, final
 
 import torch
 from torch import Tensor, nn
 
+from ivi import forms
 from ivi.covariance import Covariance, LayerShape
 
 Noise = Literal["shared", "antithetic", "per_example"]
@@ -26,41 +27,61 @@ class Draw:
 
     Attributes:
         z: [D] for one draw, else [K, D].
-        use: "one": these weights serve the whole batch. "split": the batch is cut into K contiguous groups of as equal
-            size as can be, group k sees draw k. "grow": every example sees every draw, the output is [K * batch, ...].
+        use: "one": these weights serve the whole batch. "own": the batch is cut into K contiguous groups of as equal
+            size as can be, group k sees draw k. "every": every example sees every draw, the output is [K batch, ...],
+            draws outermost.
+        num_examples: size of the network's batch, for "own".
     """
 
     z: Tensor
-    use: Literal["one", "split", "grow"]
+    use: Literal["one", "own", "every"] = "one"
+    num_examples: int = 0
 
 
 @final
 @dataclass(eq=False)
 class Sampler:
-    """What the random layers of one network share: how noise is drawn, from where, and for how many examples.
+    """What the random layers of one network share; a forward pre-hook of the network.
 
     Attributes:
         noise: see `ivi.variationalize`.
         generator: None for the global one.
-        layers: by their name in the network, in the order in which they are called where that is known.
-        held: whether predictions hold the draws: then forward passes draw nothing.
-        num_examples: size of the batch now passing through.
+        layers: random layers by their name in the network.
+        calls: every Linear and Conv in the order of its calls in a forward pass, None where no pass was traced.
+        held: whether a prediction holds the draws: then forward passes draw nothing.
+        passing: whether a forward pass of the whole network is under way.
+        every_draw_works: whether letting the last layer multiply the batch was seen to be right; None if untried.
     """
 
     noise: Noise
     generator: torch.Generator | None = None
     layers: dict[str, RandomLayer] = field(default_factory=dict, repr=False)
+    calls: tuple[nn.Module, ...] | None = field(default=None, repr=False)
     held: bool = False
-    num_examples: int = 0
+    passing: bool = False
+    every_draw_works: bool | None = None
 
-    def draw(self, layer: RandomLayer) -> Draw:
+    def __call__(self, net: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Draw the weights of a training pass, before it."""
+        if self.held:
+            return
+        self.passing = True
+        batch = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+        for layer in self.layers.values():
+            layer.current_draw = self.draw(layer, 1 if batch is None else len(batch)) if layer.training else None
+
+    def end_pass(self, net: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Note that the pass is over. The draws stay: gradient checkpointing runs layers again in the backward pass."""
+        self.passing = False
+
+    def draw(self, layer: RandomLayer, num_examples: int) -> Draw:
         """Draw the noise of one layer for one training pass."""
         if self.noise == "shared":
-            return Draw(layer.noise_like(self.generator), "one")
+            return Draw(layer.noise_like(self.generator))
         if self.noise == "per_example":
-            return Draw(layer.noise_like(self.generator, self.num_examples), "split")
+            return Draw(layer.noise_like(self.generator, num_examples), "own", num_examples)
         z = layer.noise_like(self.generator)
-        return Draw(torch.stack([z, -z]), "split") if self.num_examples > 1 else Draw(z, "one")
+        return Draw(torch.stack([z, -z]), "own", num_examples) if num_examples > 1 else Draw(z)
 
 
 class RandomLayer(nn.Module, ABC):
@@ -77,6 +98,7 @@ class RandomLayer(nn.Module, ABC):
     sampler: Sampler
     current_draw: Draw | None
     prior_std: tuple[float, float]
+    is_plain: bool
 
     @abstractmethod
     def apply_weights(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -85,7 +107,7 @@ class RandomLayer(nn.Module, ABC):
     @property
     def factors(self) -> dict[str, Tensor]:
         """The factors of S by name."""
-        return {name: self.get_parameter(name) for name in self.covariance.factor_shapes(self.shape)}
+        return {name: self._parameters[name] for name in self.covariance.factor_shapes(self.shape)}  # pyright: ignore
 
     def noise_like(self, generator: torch.Generator | None, *lead: int) -> Tensor:
         """Draw z, [*lead, D], on the generator's device, and bring it to the layer's."""
@@ -106,26 +128,25 @@ class RandomLayer(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer with the weights of the draw at hand."""
-        draw = self.current_draw if self.training or self.sampler.held else None
+        draw = self._draw_for(x)
         if draw is None:
             return self.apply_weights(x, self.weight, self.bias)
-        weight, bias = self.draw_weights(draw.z)
         if draw.use == "one":
-            return self.apply_weights(x, weight, bias)
-        groups = self._groups(x, len(draw.z)) if draw.use == "split" else [x] * len(draw.z)
-        biases = [None] * len(draw.z) if bias is None else bias.unbind()
-        return torch.cat([self.apply_weights(*group) for group in zip(groups, weight, biases, strict=True)])
+            return self.apply_weights(x, *self.draw_weights(draw.z))
+        z = draw.z.to(self.weight.dtype)
+        if draw.use == "every":
+            return forms.every_draw(self, x, z)
+        return forms.own_draw(self, x, z, draw.num_examples)
 
-    def _groups(self, x: Tensor, num_groups: int) -> tuple[Tensor, ...]:
-        examples = self.sampler.num_examples
-        if x.shape[0] % examples:
-            raise RuntimeError(
-                f"noise {self.sampler.noise!r} gives each example its draw, but of the {x.shape[0]} rows that reach "
-                f"this layer one cannot tell which belong to which of {examples} examples; use noise='shared'"
-            )
-        each = x.shape[0] // examples
-        sizes = [part.numel() * each for part in torch.empty(examples).tensor_split(num_groups)]
-        return x.split(sizes)
+    def _draw_for(self, x: Tensor) -> Draw | None:
+        if self.sampler.held:
+            return self.current_draw
+        if not self.training:
+            return None
+        # A layer called by itself draws for itself, unless the backward pass of a checkpoint is running it again.
+        if not self.sampler.passing and torch._C._current_graph_task_id() == -1:
+            self.current_draw = self.sampler.draw(self, len(x))
+        return self.current_draw
 
     def extra_repr(self) -> str:
         """The description of the layer that this one was, and the covariance."""
@@ -158,21 +179,21 @@ def _replaced(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> Iterator
         parameters.update(mean)
 
 
-def is_plain(kind: type[nn.Module]) -> bool:
-    """Whether a layer class computes what its torch ancestor does; weight-standardized ones, say, do not."""
-    return any(kind.forward is base.forward for base in KINDS) and (
-        not issubclass(kind, KINDS[1:])
-        or any(getattr(kind, "_conv_forward", None) is b._conv_forward for b in KINDS[1:])
-    )
+def _is_plain(kind: type[nn.Module]) -> bool:
+    """Whether a class computes what its torch ancestor does; weight-standardized ones, say, are not linear in w."""
+    base = next(base for base in KINDS if issubclass(kind, base))
+    own_conv = base is not nn.Linear and getattr(kind, "_conv_forward", None) is not base._conv_forward  # pyright: ignore
+    return kind.forward is base.forward and not own_conv
 
 
 @cache
 def _random_class(kind: type[nn.Module]) -> type[RandomLayer]:
-    if not is_plain(kind):
-        apply: Callable[..., Tensor] = _apply_other
-    else:
+    plain = _is_plain(kind)
+    apply: Callable[..., Tensor] = _apply_other
+    if plain:
         apply = _apply_linear if issubclass(kind, nn.Linear) else _apply_conv
-    return type(f"Random{kind.__name__}", (RandomLayer, kind), {"apply_weights": apply, "__module__": __name__})
+    members = {"apply_weights": apply, "is_plain": plain, "__module__": __name__}
+    return type(f"Random{kind.__name__}", (RandomLayer, kind), members)
 
 
 def make_random(

@@ -10,7 +10,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from ivi.layers import Draw
+from ivi.layers import Draw, RandomLayer
+from ivi.trace import trace
 from ivi.variationalize import random_layers
 
 
@@ -20,52 +21,145 @@ class Draws:
     """Fixed noise for every random layer: the same weights for every batch.
 
     Attributes:
-        noise: layer name -> z, [draws, D].
+        noise: layer name -> z, [passes, D]; for the head, if there is one, [passes * head_draws, D].
+        head: name of the layer that has ``head_draws`` draws for each pass through the others, or None.
+        head_draws: how many.
     """
 
     noise: Mapping[str, Tensor]
+    head: str | None = None
+    head_draws: int = 1
+
+    @property
+    def num_passes(self) -> int:
+        """Number of passes through the layers before the head."""
+        return min(len(z) for z in self.noise.values()) if len(self.noise) > 1 or self.head is None else 1
 
     def __len__(self) -> int:
-        return len(next(iter(self.noise.values())))
+        return max(len(z) for z in self.noise.values())
 
 
-def sample_draws(net: nn.Module, num_draws: int, generator: torch.Generator | None = None) -> Draws:
-    """Draw noise for ``num_draws`` sets of weights, from ``generator`` (None: torch's global one).
+def sample_draws(
+    net: nn.Module, num_draws: int, generator: torch.Generator | None = None, head_draws: int = 1
+) -> Draws:
+    """Draw noise for ``num_draws * head_draws`` sets of weights, from ``generator`` (None: torch's global one).
 
-    The noise holds until the network's shapes change; the weights are mu + S z for the mu and S of the moment of use.
+    The weights are mu + S z for the mu and S of the moment of use, so draws may be sampled before training.
+
+    Args:
+        net: a variational network.
+        num_draws: joint draws of all layers.
+        generator: on any device.
+        head_draws: draws of the last random layer for each draw of the others. Given the others' weights the last
+            layer's outputs are independent draws, and they cost one small product each instead of a pass.
     """
-    if num_draws < 1:
-        raise ValueError(f"num_draws must be at least 1, not {num_draws}")
-    return Draws({name: layer.noise_like(generator, num_draws) for name, layer in random_layers(net).items()})
+    if min(num_draws, head_draws) < 1:
+        raise ValueError(f"num_draws and head_draws must be at least 1, not {num_draws} and {head_draws}")
+    layers = random_layers(net)
+    head = _last(net, layers) if head_draws > 1 or len(layers) == 1 else None
+    counts = {name: num_draws * head_draws if name == head else num_draws for name in layers}
+    noise = {name: layer.noise_like(generator, counts[name]) for name, layer in layers.items()}
+    return Draws(noise, head, num_draws * head_draws if len(layers) == 1 else head_draws)
 
 
-def predict(net: nn.Module, x: Tensor, draws: int | Draws = 32, generator: torch.Generator | None = None) -> Tensor:
+def predict(
+    net: nn.Module,
+    x: Tensor,
+    draws: int | Draws = 32,
+    generator: torch.Generator | None = None,
+    head_draws: int = 1,
+    temperature: float = 1.0,
+) -> Tensor:
     """Logits under several draws of the weights.
 
     The network runs in evaluation mode (no dropout, running statistics) and its modes are restored. Gradients are
     recorded as usual: wrap the call in ``torch.inference_mode()`` where none are needed. A prediction averages the
     draws' *probabilities*, in log space: ``logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))``.
 
+    Where only the last layer is random, the rest runs once whatever the number of draws.
+
     Args:
         net: a network from `ivi.variationalize`, or one that contains it.
         x: inputs, [batch, ...].
         draws: how many, or fixed noise from `ivi.sample_draws`.
         generator: draws the noise where ``draws`` is a number.
+        head_draws: where ``draws`` is a number: draws of the last layer for each draw of the others; there are
+            ``draws * head_draws`` in all. See `ivi.sample_draws`.
+        temperature: divides the logits, mean and noise alike.
 
     Returns:
         [draws, batch, classes].
     """
-    fixed = sample_draws(net, draws, generator) if isinstance(draws, int) else draws
+    fixed = sample_draws(net, draws, generator, head_draws) if isinstance(draws, int) else draws
     layers = random_layers(net)
     if fixed.noise.keys() != layers.keys():
         raise ValueError(f"draws are of the layers {list(fixed.noise)}, the network's are {list(layers)}")
     with _held(net):
+        together = fixed.head is not None and _every_draw_works(net, x, layers, fixed.head)
+        passes = _passes(fixed) if together else _single_passes(fixed)
         outputs = []
-        for index in range(len(fixed)):
-            for name, layer in layers.items():
-                layer.current_draw = Draw(fixed.noise[name][index], "one")
-            outputs.append(net(x))
-    return torch.stack(outputs)
+        for draw_of in passes:
+            _hold(layers, draw_of)
+            out = net(x)
+            outputs.append(out.unflatten(0, (-1, len(x))) if together else out.unsqueeze(0))
+    logits = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+    return logits if temperature == 1 else logits / temperature
+
+
+def _passes(draws: Draws) -> Iterator[dict[str, Draw]]:
+    """One pass for each draw of the layers before the head; the head multiplies the batch by its draws."""
+    for index in range(draws.num_passes):
+        heads = slice(index * draws.head_draws, (index + 1) * draws.head_draws)
+        yield {n: Draw(z[heads], "every") if n == draws.head else Draw(z[index]) for n, z in draws.noise.items()}
+
+
+def _single_passes(draws: Draws) -> Iterator[dict[str, Draw]]:
+    """One pass for each draw: right for any network."""
+    for index in range(len(draws)):
+        trunk = index if draws.head is None else index // draws.head_draws
+        yield {n: Draw(z[index if n == draws.head else trunk]) for n, z in draws.noise.items()}
+
+
+def _hold(layers: Mapping[str, RandomLayer], draw_of: Mapping[str, Draw]) -> None:
+    for name, layer in layers.items():
+        layer.current_draw = draw_of[name]
+
+
+def _last(net: nn.Module, layers: Mapping[str, RandomLayer]) -> str:
+    """Name of the random layer that is called last."""
+    if len(layers) == 1:
+        return next(iter(layers))
+    calls = next(iter(layers.values())).sampler.calls or trace(net, None, required=True) or []
+    position = {module: index for index, module in enumerate(calls)}
+    return max(layers, key=lambda name: position[layers[name]])
+
+
+def _every_draw_works(net: nn.Module, x: Tensor, layers: Mapping[str, RandomLayer], head: str) -> bool:
+    """Whether what follows the head takes a batch several times as large, tried once on two inputs.
+
+    It does unless the network joins the head's output with something that did not pass through the head, or calls the
+    head twice.
+    """
+    sampler = layers[head].sampler
+    if sampler.every_draw_works is None:
+        pair = torch.cat([x[:1], x[-1:]])
+        noise = {name: layer.noise_like(torch.Generator().manual_seed(0), 3) for name, layer in layers.items()}
+        probe = Draws({n: z if n == head else z[:1] for n, z in noise.items()}, head, 3)
+        with torch.no_grad():
+            one_by_one = [_run(net, pair, layers, draw_of) for draw_of in _single_passes(probe)]
+            try:
+                at_once = _run(net, pair, layers, next(_passes(probe)))
+            except RuntimeError:
+                at_once = one_by_one[0][:0]
+        expected = torch.cat(one_by_one)
+        same = at_once.shape == expected.shape
+        sampler.every_draw_works = same and torch.allclose(at_once.float(), expected.float(), rtol=0.05, atol=0.05)
+    return sampler.every_draw_works
+
+
+def _run(net: nn.Module, x: Tensor, layers: Mapping[str, RandomLayer], draw_of: Mapping[str, Draw]) -> Tensor:
+    _hold(layers, draw_of)
+    return net(x)
 
 
 @contextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ivi.covariance import Covariance, LowRank
 from ivi.layers import KINDS, NOISES, Noise, RandomLayer, Sampler, make_random
+from ivi.trace import trace
 
 Layers = Literal["ends", "last", "all"] | Sequence[str] | Callable[[str, nn.Module], bool]
 
@@ -51,14 +52,15 @@ def variationalize(
         raise ValueError(f"noise must be one of {NOISES}, not {noise!r}")
     if any(isinstance(module, RandomLayer) for module in model.modules()):
         raise ValueError("this network is variational already")
-    calls = _trace(model, example, required=isinstance(layers, str))
+    calls = trace(model, example, required=isinstance(layers, str))
     chosen = _choose(model, layers, calls)
     for name, layer in chosen.items():
         _refuse(model, name, layer, calls)
-    sampler = Sampler(noise, generator)
+    sampler = Sampler(noise, generator, calls=None if calls is None else tuple(calls))
     for name, layer in chosen.items():
         sampler.layers[name] = make_random(layer, covariance, sampler, generator)
-    model.register_forward_pre_hook(_draw_for_pass, with_kwargs=True)
+    model.register_forward_pre_hook(sampler, with_kwargs=True)
+    model.register_forward_hook(sampler.end_pass, always_call=True)
     return model
 
 
@@ -92,51 +94,6 @@ def mean_only(net: nn.Module) -> Iterator[nn.Module]:
     finally:
         for layer, (held, draw) in zip(layers, before, strict=True):
             layer.sampler.held, layer.current_draw = held, draw
-
-
-def _draw_for_pass(net: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    sampler = next(module for module in net.modules() if isinstance(module, RandomLayer)).sampler
-    if sampler.held:
-        return
-    batch = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
-    sampler.num_examples = 1 if batch is None else batch.shape[0]
-    for layer in sampler.layers.values():
-        layer.current_draw = sampler.draw(layer) if layer.training else None
-
-
-def _trace(model: nn.Module, example: Tensor | None, required: bool) -> list[nn.Module] | None:
-    """Every Linear and Conv in the order of its calls in one forward pass, or None if there is no example."""
-    example = _example_for(model) if example is None else example
-    if example is None:
-        if required:
-            raise ValueError("cannot tell which layers come first and last: pass example=, a batch of inputs")
-        return None
-    calls: list[nn.Module] = []
-    candidates = [module for module in model.modules() if isinstance(module, KINDS)]
-    handles = [module.register_forward_pre_hook(lambda m, _: calls.append(m)) for module in candidates]
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.eval()
-        with torch.no_grad():
-            model(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, training in modes.items():
-            module.training = training
-    return calls
-
-
-def _example_for(model: nn.Module) -> Tensor | None:
-    config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
-    size = getattr(config, "get", lambda _: None)("input_size")
-    parameter = next(model.parameters(), None)
-    if not size or parameter is None:
-        return None
-    # The configuration speaks of the checkpoint; a model made for grey images says so only in its first convolution.
-    first = next((m for m in model.modules() if isinstance(m, KINDS[1:])), None)
-    channels = size[0] if first is None else cast(nn.Conv2d, first).in_channels
-    return torch.zeros(1, channels, *size[1:], device=parameter.device, dtype=parameter.dtype)
 
 
 def _choose(model: nn.Module, layers: Layers, calls: list[nn.Module] | None) -> dict[str, nn.Module]:
