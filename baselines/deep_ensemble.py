@@ -36,6 +36,8 @@ class DeepEnsemble:
 
     members: int = 5
 
+    map_equivalent = {"members": 1}
+
     def __post_init__(self) -> None:
         if self.members < 1:
             raise ValueError(f"members must be at least 1, not {self.members}")

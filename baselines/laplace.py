@@ -43,6 +43,8 @@ class Laplace:
     prior_precision: float | Literal["marglik"] = "marglik"
     draws: int = 32
 
+    map_equivalent = {"prior_precision": 1e12}
+
     def predictor(self, problem: Problem) -> LaplacePredictor:
         """An untrained network with no posterior yet."""
         return LaplacePredictor(problem.new_model(), self, derive_seed(problem.seeds.noise, "draws"))
@@ -55,7 +57,10 @@ class Laplace:
         posterior = predictor.unfitted()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # laplace-torch's own uses of deprecated functions
-            posterior.fit(_Loader(problem.train, problem.recipe.batch_size))
+            try:
+                posterior.fit(_Loader(problem.train, problem.recipe.batch_size))
+            except NotImplementedError as error:
+                raise Unsupported(f"{self.structure} curvature of these layers: {error}") from error
             if self.prior_precision == "marglik":
                 posterior.optimize_prior_precision(method="marglik")
             else:
@@ -89,7 +94,8 @@ class LaplacePredictor(nn.Module):
         if self.method.link == "probit":
             variance = covariance.diagonal(dim1=-2, dim2=-1)
             return (mean / (1 + math.pi / 8 * variance).sqrt()).unsqueeze(0)
-        factor = torch.linalg.cholesky(covariance + 1e-6 * torch.eye(covariance.shape[-1], device=x.device))
+        values, vectors = torch.linalg.eigh(covariance)  # a Cholesky factor would need jitter
+        factor = vectors * values.clamp(min=0).sqrt().unsqueeze(-2)
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn(self.method.draws, mean.shape[-1], generator=generator).to(x.device)
         return mean + torch.einsum("bij,mj->mbi", factor, noise)
@@ -136,7 +142,8 @@ class LaplacePredictor(nn.Module):
                 "n_outputs": int(state_dict["posterior.outputs"]),
                 "cls_name": type(posterior).__name__,
                 **{key: getattr(posterior, key) for key in ("prior_mean", "sigma_noise", "likelihood", "temperature")},
-                **{"enable_backprop": posterior.enable_backprop, "loss": 0.0, "n_data": 0},
+                **{"enable_backprop": posterior.enable_backprop, "loss": 0.0, "n_data": 0, "data": None},
+                "_last_layer_name": getattr(posterior, "_last_layer_name", None),
             }
         )
         self.posterior = posterior

@@ -32,6 +32,8 @@ class MAP:
 
     member: int = 0
 
+    map_equivalent = {"member": 0}
+
     def predictor(self, problem: Problem) -> PointPredictor:
         """An untrained network."""
         return PointPredictor(problem.new_model(self.member))

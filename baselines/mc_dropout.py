@@ -73,6 +73,8 @@ class MCDropout:
     placement: Literal["all", "head"] = "all"
     passes: int = 32
 
+    map_equivalent = {"rate": 0.0}
+
     def predictor(self, problem: Problem) -> MCDropoutPredictor:
         """An untrained network with its dropout in place."""
         model = problem.new_model()

@@ -39,18 +39,23 @@ class LeNet5(nn.Module):
 
 
 class MLP(nn.Module):
-    """A ReLU network of ``depth`` hidden layers of ``width`` units."""
+    """A ReLU network of ``depth`` hidden layers of ``width`` units, with batch normalization if ``norm``."""
 
     def __init__(
-        self, num_classes: int = 10, in_chans: int = 1, img_size: int = 8, width: int = 64, depth: int = 2
+        self,
+        num_classes: int = 10,
+        in_chans: int = 1,
+        img_size: int = 8,
+        width: int = 64,
+        depth: int = 2,
+        norm: bool = False,
     ) -> None:
         super().__init__()
-        sizes = [in_chans * img_size**2, *[width] * depth]
-        hidden = [
-            layer
-            for fan_in, fan_out in zip(sizes, sizes[1:], strict=False)
-            for layer in (nn.Linear(fan_in, fan_out), nn.ReLU())
-        ]
+        hidden: list[nn.Module] = []
+        for i in range(depth):
+            hidden.append(nn.Linear(width if i else in_chans * img_size**2, width))
+            hidden += [nn.BatchNorm1d(width)] if norm else []
+            hidden.append(nn.ReLU())
         self.hidden = nn.Sequential(*hidden)
         self.fc = nn.Linear(width, num_classes)
 
@@ -80,7 +85,7 @@ def mlp(pretrained: bool = False, **kwargs: Any) -> MLP:
     """A small MLP for `timm.create_model`."""
     if pretrained:
         raise ValueError("mlp has no pretrained weights")
-    return MLP(**_arguments(kwargs, "num_classes", "in_chans", "img_size", "width", "depth"))
+    return MLP(**_arguments(kwargs, "num_classes", "in_chans", "img_size", "width", "depth", "norm"))
 
 
 def create(name: str, arguments: dict[str, Any], num_classes: int, channels: int, seed: int) -> nn.Module:
