@@ -46,7 +46,7 @@ class KLVI:
         mean_field = self.family == "mean_field"
         net = ivi.variationalize(
             problem.new_model(),
-            ivi.Diagonal(scale=self.prior_scale) if mean_field else ivi.LowRank(self.rank),
+            ivi.Diagonal(scale=self.prior_scale, log=True) if mean_field else ivi.LowRank(self.rank),
             layers="all" if mean_field else "ends",
             noise=self.noise,
             example=example(problem),

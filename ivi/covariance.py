@@ -220,10 +220,15 @@ class Diagonal(Covariance):
         scale: initial std in units of the layer's standard initialization std. 1 starts at the prior; training
             against a KL term usually starts lower.
 
-    Factors: ``weight_factor``, of the weight's shape, and ``bias_factor``; the std is their absolute value.
+        log: the factors are the logarithms of the std. Against a KL term, whose gradient in the std itself is 1/std,
+            this is what keeps plain gradient steps stable.
+
+    Factors: ``weight_factor``, of the weight's shape, and ``bias_factor``; the std is their absolute value, or their
+    exponential if ``log``.
     """
 
     scale: float = 1.0
+    log: bool = False
 
     def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
         """See `Covariance`."""
@@ -242,17 +247,20 @@ class Diagonal(Covariance):
         """Fill with the std; nothing is drawn."""
         with torch.no_grad():
             for factor, sigma in zip(factors.values(), std, strict=False):
-                factor.fill_(self.scale * sigma)
+                factor.fill_(math.log(self.scale * sigma) if self.log else self.scale * sigma)
 
     def offset(self, factors: Factors, shape: LayerShape, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `Covariance`."""
         weight_noise, bias_noise = shape.split(z)
-        weight = weight_noise * factors["weight_factor"]
-        return weight, None if bias_noise is None else bias_noise * factors["bias_factor"]
+        weight = weight_noise * self._std(factors["weight_factor"])
+        return weight, None if bias_noise is None else bias_noise * self._std(factors["bias_factor"])
 
     def diagonal(self, factors: Factors, shape: LayerShape) -> Tensor:
         """The diagonal of S, [P]."""
-        return torch.cat([factor.flatten() for factor in factors.values()])
+        return torch.cat([self._std(factor).flatten() for factor in factors.values()])
+
+    def _std(self, factor: Tensor) -> Tensor:
+        return factor.exp() if self.log else factor
 
     def rows(self, factors: Factors, shape: LayerShape) -> Tensor:
         """See `Covariance`."""
