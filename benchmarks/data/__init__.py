@@ -12,15 +12,19 @@ if TYPE_CHECKING:
     from benchmarks.data.images import Images as Images
     from benchmarks.data.images import split as split
     from benchmarks.data.loading import load as load
+    from benchmarks.data.loading import load_corrupted as load_corrupted
     from benchmarks.data.loading import load_like as load_like
     from benchmarks.data.spec import DataError as DataError
+    from benchmarks.data.stream import StreamSource as StreamSource
     from benchmarks.data.tensors import TensorSource as TensorSource
 
 _HOMES = {
     "DataError": "spec",
     "Images": "images",
+    "StreamSource": "stream",
     "TensorSource": "tensors",
     "load": "loading",
+    "load_corrupted": "loading",
     "load_like": "loading",
     "split": "images",
 }

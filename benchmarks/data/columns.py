@@ -26,6 +26,28 @@ def to_images(table: Dataset, source: Hub | Local, spec: DataSpec, split: str) -
             classes, or there is no row.
     """
     where = f"{spec.name}, split {split!r}"
+    table, labels, classes = encoded(table, source, spec, split)
+    channels, height, width = spec.shape
+    pixels = np.empty((len(table), channels, height, width), dtype=np.uint8)
+    row = 0
+    for batch in table.iter(_BATCH):
+        for cell in batch["image"]:  # pyright: ignore[reportArgumentType, reportCallIssue] - a dict without a format
+            pixels[row] = _as_shape(open_picture(cell, spec, f"{where}, image {row}"), spec, f"{where}, image {row}")
+            row += 1
+    return Images(torch.from_numpy(pixels), labels, classes)
+
+
+def encoded(
+    table: Dataset, source: Hub | Local, spec: DataSpec, split: str
+) -> tuple[Dataset, torch.Tensor, tuple[str, ...]]:
+    """The rows of ``split`` as one column "image" of undecoded images, their labels ([N] int64), the classes' names.
+
+    Raises:
+        DataError: as `to_images`, but for the images themselves.
+    """
+    from datasets import Image as ImageFeature
+
+    where = f"{spec.name}, split {split!r}"
     image_column, label_column = find_columns(table, source, where)
     table = select_corruption(table, source, split, where)
     if len(table) == 0:
@@ -33,7 +55,10 @@ def to_images(table: Dataset, source: Hub | Local, spec: DataSpec, split: str) -
     if isinstance(source, Local) and source.format == "imagefolder":
         _check_folders(table.features[label_column].names, spec, where)
     labels, classes = read_labels(table, label_column, spec, where)
-    return Images(_decode_all(table, image_column, spec, where), labels, classes)
+    table = table.select_columns([image_column])
+    if image_column != "image":
+        table = table.rename_column(image_column, "image")
+    return table.cast_column("image", ImageFeature(decode=False)), labels, classes
 
 
 def _check_folders(folders: list[str], spec: DataSpec, where: str) -> None:
@@ -107,32 +132,28 @@ def read_labels(table: Dataset, column: str, spec: DataSpec, where: str) -> tupl
     return torch.from_numpy(labels), spec.classes or names or tuple(map(str, range(spec.num_classes)))
 
 
-def _decode_all(table: Dataset, column: str, spec: DataSpec, where: str) -> torch.Tensor:
-    from datasets import Image as ImageFeature
+def open_picture(cell: dict[str, Any], spec: DataSpec, where: str) -> Image.Image:
+    """Decode one image, in colour or grey as the spec's shape is.
 
-    table = table.select_columns([column]).cast_column(column, ImageFeature(decode=False))
-    channels, height, width = spec.shape
-    pixels = np.empty((len(table), channels, height, width), dtype=np.uint8)
-    row = 0
-    for batch in table.iter(_BATCH):
-        for cell in batch[column]:  # pyright: ignore[reportArgumentType, reportCallIssue] - a dict without a format
-            pixels[row] = _decode_one(cell, spec, f"{where}, image {row}")
-            row += 1
-    return torch.from_numpy(pixels)
-
-
-def _decode_one(cell: dict[str, Any], spec: DataSpec, where: str) -> np.ndarray:
-    channels, height, width = spec.shape
+    Raises:
+        DataError: it cannot be decoded, or is in colour where the spec is grey.
+    """
+    grey = spec.shape[0] == 1
     try:
         with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] else cell["path"]) as image:
             image.load()
             mode = image.mode
-            picture = image.convert("RGB" if channels == 3 else "L")
+            picture = image.convert("L" if grey else "RGB")
     except (OSError, SyntaxError, ValueError, TypeError) as error:
         name = f" ({cell['path']})" if cell and cell.get("path") else ""
         raise DataError(f"{where}{name}: cannot be decoded: {error}") from error
-    if channels == 1 and mode not in ("L", "1"):
+    if grey and mode not in ("L", "1"):
         raise DataError(f"{where}: is of mode {mode}, the spec's shape {spec.shape} is grey")
+    return picture
+
+
+def _as_shape(picture: Image.Image, spec: DataSpec, where: str) -> np.ndarray:
+    channels, height, width = spec.shape
     if spec.resize:
         picture = cover(picture, height, width)
     if picture.size != (width, height):

@@ -276,8 +276,8 @@ _STRENGTHS: dict[str, tuple[tuple[Strength, ...], tuple[Strength, ...]]] = {
     "contrast": (_column(0.75, 0.5, 0.4, 0.3, 0.15), _column(0.4, 0.3, 0.2, 0.1, 0.05)),
     # Standard deviation of the movement, its correlation length.
     "elastic_transform": (
-        ((0.4, 1.5), (0.6, 1.5), (0.8, 1.5), (1.0, 1.5), (1.2, 1.5)),
-        ((1, 3), (1.5, 3), (2, 3), (2.5, 3), (3, 3)),
+        ((0.5, 2), (0.75, 2), (1, 2), (1.25, 2), (1.5, 2)),
+        ((1.2, 5), (1.9, 5), (2.6, 5), (3.3, 5), (4, 5)),
     ),
     # Share of the resolution kept.
     "pixelate": (_column(0.95, 0.9, 0.85, 0.75, 0.65), _column(0.6, 0.5, 0.4, 0.3, 0.25)),

@@ -75,6 +75,19 @@ def split(images: Images, seed: int, sizes: Mapping[str, int]) -> dict[str, Imag
     return {name: images.take(index) for name, index in zip(sizes, parts, strict=True)}
 
 
+def repeated(images: Images, among: Images) -> int:
+    """How many of ``images`` are, pixel for pixel, also ``among`` others (of another shape: none are)."""
+    if images.shape != among.shape:
+        return 0
+    known = set(_digests(among))
+    return sum(digest in known for digest in _digests(images))
+
+
+def duplicates(images: Images) -> int:
+    """How many of ``images`` are, pixel for pixel, equal to an earlier one."""
+    return len(images) - len(set(_digests(images)))
+
+
 def like(images: Images, shape: tuple[int, int, int]) -> Images:
     """``images`` as a task of input ``shape`` (channels, height, width) would have prepared them.
 
@@ -115,6 +128,11 @@ def cover(image: Image.Image, height: int, width: int) -> Image.Image:
     top, left = (image.height - box_height) / 2, (image.width - box_width) / 2
     box = (left, top, left + box_width, top + box_height)
     return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+
+
+def _digests(images: Images) -> list[bytes]:
+    rows = images.pixels.contiguous().numpy().reshape(len(images), -1)
+    return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]
 
 
 def _raw(tensor: Tensor) -> memoryview:

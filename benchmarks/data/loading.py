@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from benchmarks.data.cache import cached
 from benchmarks.data.images import Images, like
-from benchmarks.data.sources import decode, describe, identity, missing
+from benchmarks.data.sources import AnySource, decode, describe, identity, missing
 from benchmarks.data.spec import DataError, DataSpec, Unreachable, read_spec
+
+T = TypeVar("T")
 
 
 def load(name: str, split: str = "all") -> Images:
@@ -25,7 +29,11 @@ def load(name: str, split: str = "all") -> Images:
     expected = spec.split(split)
     if spec.stream:
         raise DataError(f"{spec.name} is too large to decode into memory: use benchmarks.data.stream.StreamSource")
-    images = _from_first_source(spec, split)
+
+    def cached_or_decoded(source: AnySource) -> Images:
+        return cached(spec.name, split, identity(source, spec, split), lambda: decode(source, spec, split))
+
+    images = from_first_source(spec, cached_or_decoded)
     if images.shape != spec.shape:
         raise DataError(f"{spec.name}, split {split!r}: images have shape {images.shape}, the spec says {spec.shape}")
     if expected.fingerprint is not None and images.fingerprint != expected.fingerprint:
@@ -46,14 +54,28 @@ def load_like(name: str, input_shape: tuple[int, int, int], split: str | None = 
     return replace(like(load(name, split or read_spec(name).evaluation), input_shape), labels=None)
 
 
-def _from_first_source(spec: DataSpec, split: str) -> Images:
+def load_corrupted(images: Images, corruption: str, severity: int, seed: int = 0) -> Images:
+    """`benchmarks.data.corruptions.corrupt`, computed once and kept in the cache under the images' fingerprint."""
+    from benchmarks.data.corruptions import VERSION, corrupt
+
+    key = f"{VERSION} {images.fingerprint} {corruption} {severity} {seed}"
+    split = f"{images.fingerprint[:8]}-{corruption}-{severity}"
+    return cached("corrupted", split, key, lambda: corrupt(images, corruption, severity, seed))
+
+
+def from_first_source(spec: DataSpec, use: Callable[[AnySource], T]) -> T:
+    """What ``use`` makes of the first source of ``spec`` that can be had.
+
+    Raises:
+        Unreachable: none can; the message says for each why, and what to type.
+        DataError: one is there and not what the spec says.
+    """
     reasons = []
     for source in spec.sources:
         reason = missing(source)
         if reason is None:
             try:
-                key = identity(source, spec, split)
-                return cached(spec.name, split, key, lambda source=source: decode(source, spec, split))
+                return use(source)
             except Unreachable as error:
                 reason = str(error)
         reasons.append(f"{describe(source)}: {reason}")

@@ -1,0 +1,173 @@
+"""Batches from images that do not fit into memory: decoded by worker processes while the network trains."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from baselines.seeds import derive_seed
+from benchmarks.data.columns import encoded, open_picture
+from benchmarks.data.loading import from_first_source
+from benchmarks.data.sources import AnySource, describe, open_hub, open_local
+from benchmarks.data.spec import DataError, DataSpec, Hub, Local, read_spec
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Transform = Callable[[Any], np.ndarray]
+
+
+class StreamSource:
+    """A `BatchSource` (see `baselines.protocol`) that reads, decodes and transforms images as they are needed.
+
+    The transforms are timm's: a random crop of random size and a mirror image for training, resize and centre crop
+    otherwise. Each image's random numbers come from the epoch's seed and its place in the set, so batches do not
+    depend on the number of workers.
+
+    Args:
+        name: a data set whose source is a table: on the hub, or local files.
+        split: one of its splits.
+        device: where batches are put.
+        augment: "crop-flip" for timm's training transform, in `shuffled` only.
+        workers: processes that decode; 0 decodes in this one.
+
+    Raises:
+        DataError: as `benchmarks.data.load`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        device: torch.device | str = "cpu",
+        augment: Literal["none", "crop-flip"] = "none",
+        workers: int = 0,
+    ) -> None:
+        self._spec, self._split = read_spec(name), split
+        expected = self._spec.split(split)
+        self._table, self._labels, self.classes = from_first_source(self._spec, self._open)
+        if len(self._table) != expected.examples:
+            raise DataError(
+                f"{self._spec.name}, split {split!r}: {len(self._table):,} images, the spec says {expected.examples:,}"
+            )
+        self._device, self._augment, self._workers = torch.device(device), augment, workers
+        std = torch.tensor(self._spec.std, device=device).view(1, -1, 1, 1)
+        self._scale = 1 / (255 * std)
+        self._shift = -torch.tensor(self._spec.mean, device=device).view(1, -1, 1, 1) / std
+
+    def _open(self, source: AnySource) -> tuple[Dataset, Tensor, tuple[str, ...]]:
+        if isinstance(source, Hub):
+            return encoded(open_hub(source, self._spec, self._split), source, self._spec, self._split)
+        if isinstance(source, Local):
+            return encoded(open_local(source, self._spec, self._split), source, self._spec, self._split)
+        raise DataError(f"{self._spec.name}: {describe(source)} is no table and cannot be streamed; use load()")
+
+    @property
+    def num_examples(self) -> int:
+        """How many images there are."""
+        return len(self._table)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the labels and of the length of every encoded image, in order.
+
+        Unlike that of decoded images it does not cover the pixels: that would take reading all of them.
+        """
+        digest = hashlib.sha256(f"stream {len(self._table)}".encode())
+        digest.update(self._labels.numpy().tobytes())
+        digest.update(_encoded_lengths(self._table).tobytes())
+        return digest.hexdigest()
+
+    def part(self, index: Tensor) -> StreamSource:
+        """The images at ``index`` ([M] int64) as a source of their own, for cutting validation from training."""
+        other = object.__new__(StreamSource)
+        other.__dict__.update(self.__dict__)
+        other._table, other._labels = self._table.select(index.numpy()), self._labels[index]
+        return other
+
+    def shuffled(self, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch in the order that ``seed`` decides; see `BatchSource.shuffled`."""
+        order = torch.randperm(self.num_examples, generator=torch.Generator().manual_seed(seed))
+        size = min(batch_size, self.num_examples)
+        batches = order[: self.num_examples // size * size].view(-1, size)
+        return self._batches(batches.tolist(), self._augment == "crop-flip", seed)
+
+    def ordered(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in its stored order, never augmented."""
+        return self._batches([part.tolist() for part in torch.arange(self.num_examples).split(batch_size)], False, 0)
+
+    def _batches(self, batches: list[list[int]], training: bool, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        pictures = _Pictures(self._table, self._labels, self._spec, _transform(self._spec, training), seed)
+        loader = DataLoader(
+            pictures,
+            batch_sampler=batches,
+            num_workers=self._workers,
+            pin_memory=self._device.type == "cuda",
+        )
+        for pixels, labels in loader:
+            pixels = pixels.to(self._device, non_blocking=True)
+            yield pixels.mul(self._scale).add_(self._shift), labels.to(self._device, non_blocking=True)
+
+
+class _Pictures(TorchDataset):
+    """Index -> (uint8 image [channels, height, width], label); normalized on the device, as timm's loader does."""
+
+    def __init__(self, table: Dataset, labels: Tensor, spec: DataSpec, transform: Transform, seed: int) -> None:
+        self._table, self._labels, self._spec = table, labels, spec
+        self._transform, self._seed = transform, seed
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        picture = open_picture(self._table[index]["image"], self._spec, f"{self._spec.name}, image {index}")
+        with _seeded(derive_seed("augment", self._seed, index)):
+            pixels = self._transform(picture)
+        return torch.from_numpy(np.ascontiguousarray(pixels)), self._labels[index]
+
+
+def _transform(spec: DataSpec, training: bool) -> Transform:
+    from timm.data.transforms_factory import create_transform
+
+    plain: dict[str, Any] = {"use_prefetcher": True, "color_jitter": None, "re_prob": 0.0}  # no jitter, no erasing
+    transform: Any = create_transform(spec.shape, is_training=training, mean=spec.mean, std=spec.std, **plain)
+    return transform
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Random numbers of Python and torch from ``seed`` within, as before it after: transforms take no generator."""
+    before, before_torch = random.getstate(), torch.get_rng_state()
+    random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        torch.set_rng_state(before_torch)
+
+
+def _encoded_lengths(table: Dataset) -> np.ndarray:
+    """Bytes of every encoded image, [N] int64, without reading them."""
+    from pyarrow import compute
+
+    lengths = []
+    for batch in table.with_format("arrow").iter(10_000):
+        cells: Any = batch
+        column = cells["image"].combine_chunks()
+        sizes = compute.call_function("binary_length", [column.field("bytes")]).to_pylist()
+        paths = column.field("path").to_pylist()
+        lengths += [
+            Path(path).stat().st_size if size is None else size for size, path in zip(sizes, paths, strict=True)
+        ]
+    return np.array(lengths, dtype=np.int64)
