@@ -1,0 +1,215 @@
+"""What ``ivi data`` shows: which data sets are here, what to type for the others, and pictures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from rich.table import Table
+
+from benchmarks.data.cache import entry_path
+from benchmarks.data.corruptions import corrupt
+from benchmarks.data.images import Images, duplicates, repeated
+from benchmarks.data.loading import load, load_like
+from benchmarks.data.sources import AnySource, describe, identity, missing
+from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, DataError, DataSpec, Hub, names, read_spec
+
+_MARGIN = 14
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """One split as it is on this machine.
+
+    Attributes:
+        name, examples: of the split.
+        fingerprint: of its images.
+        pinned: the spec states the fingerprint, so it has been checked.
+        duplicates: images equal to an earlier one of the split.
+        repeated: other split -> how many images of this one are also there.
+    """
+
+    name: str
+    examples: int
+    fingerprint: str
+    pinned: bool
+    duplicates: int
+    repeated: dict[str, int]
+
+
+def split_facts(name: str) -> list[SplitFacts]:
+    """Load every split of ``name`` and measure what it has in common with the others.
+
+    Raises:
+        DataError: as `benchmarks.data.load`.
+    """
+    spec = read_spec(name)
+    loaded = {split: load(name, split) for split in spec.splits if split != "corrupted"}
+    return [
+        SplitFacts(
+            name=split,
+            examples=len(images),
+            fingerprint=images.fingerprint,
+            pinned=spec.splits[split].fingerprint is not None,
+            duplicates=duplicates(images),
+            repeated={other: repeated(images, among) for other, among in loaded.items() if other != split},
+        )
+        for split, images in loaded.items()
+    ]
+
+
+def overview() -> Table:
+    """One row a data set: size, and where it would be read from on this machine. Loads nothing."""
+    table = Table(title="Data sets")
+    for column in ("name", "shape", "classes", "images", "here"):
+        table.add_column(column)
+    for name in names():
+        spec = read_spec(name)
+        sizes = ", ".join(f"{split} {facts.examples:,}" for split, facts in spec.splits.items())
+        table.add_row(name, _times(spec.shape), str(spec.num_classes), sizes, whereabouts(spec))
+    return table
+
+
+def whereabouts(spec: DataSpec) -> str:
+    """Where the first split would come from now, or what to type to get it, in one line."""
+    split = next(iter(spec.splits))
+    states = [(source, _state(source, spec, split)) for source in spec.sources]
+    for source, state in states:
+        if state in ("here", "in the cache"):
+            return f"{state} ({describe(source)})"
+    ways = [f"{describe(source)}: {state}" for source, state in states]
+    return "not here. " + "; or ".join([*ways, f"put a copy into $IVI_DATA/{spec.name}"])
+
+
+def details(name: str) -> list[Table]:
+    """Tables on one data set: what it is, its sources, its splits as loaded, its out-of-distribution sets.
+
+    Raises:
+        DataError: the spec cannot be read. Images that cannot be had are a row that says why.
+    """
+    spec = read_spec(name)
+    about = Table(title=spec.title, show_header=False)
+    for field in ("licence", "citation", "homepage"):
+        about.add_row(field, getattr(spec, field) or "-")
+    about.add_row(
+        "images", f"{_times(spec.shape)}, {spec.num_classes} classes: {', '.join(spec.classes[:12]) or 'unnamed'}"
+    )
+    sources = Table("source", "on this machine", title="Sources, in the order they are tried")
+    for source in spec.sources:
+        sources.add_row(describe(source), _state(source, spec, next(iter(spec.splits))))
+    sources.add_row(f"a copy in $IVI_DATA/{spec.name}", "tried first where it exists")
+    groups = Table("group", "set", "on this machine", title="Out of distribution")
+    for group, members in (("near", spec.near), ("far", spec.far)):
+        for member in members:
+            groups.add_row(group, member, whereabouts(read_spec(member)))
+    return [about, sources, _splits_table(name), groups]
+
+
+def _splits_table(name: str) -> Table:
+    table = Table("split", "images", "fingerprint", "checked", "duplicates", "also in", title="Splits")
+    try:
+        for facts in split_facts(name):
+            also = ", ".join(f"{other}: {count:,}" for other, count in facts.repeated.items()) or "-"
+            checked = "yes" if facts.pinned else "no: the spec states none"
+            table.add_row(facts.name, f"{facts.examples:,}", facts.fingerprint, checked, f"{facts.duplicates:,}", also)
+    except DataError as error:
+        table.add_row("-", "-", str(error), "-", "-", "-")
+    return table
+
+
+def contact_sheets(name: str, folder: Path) -> list[Path]:
+    """Write pictures of every split, every out-of-distribution set here, and every corruption, as PNG.
+
+    Raises:
+        DataError: the data set itself cannot be had; out-of-distribution sets that cannot are left out.
+    """
+    spec = read_spec(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    splits = [split for split in spec.splits if split != "corrupted"] or ["fog/3"]
+    rows = [(split, load(name, split)) for split in splits]
+    written = [_save(_by_class(rows), folder / f"{spec.name}.png")]
+    strangers = list(_strangers(spec))
+    if strangers:
+        written.append(_save(_labelled_rows(strangers, 16), folder / f"{spec.name}-ood.png"))
+    shown = _spread(rows[-1][1], 3)
+    written.append(_save(corruption_rows(shown), folder / f"{spec.name}-corruptions.png"))
+    return written
+
+
+def corruption_rows(images: Images) -> Image.Image:
+    """A picture with one row a corruption: ``images`` as they are and at severities 1 to 5, side by side."""
+    rows = []
+    for corruption in CORRUPTIONS:
+        versions = [images, *(corrupt(images, corruption, severity) for severity in SEVERITIES)]
+        pixels = torch.cat([version.pixels for version in versions])
+        rows.append((corruption, Images(pixels, None, ())))
+    return _labelled_rows(rows, len(images) * (1 + len(SEVERITIES)))
+
+
+def _by_class(splits: Iterable[tuple[str, Images]]) -> Image.Image:
+    """One row a class and split; at most 10 classes, spread over all."""
+    rows = []
+    for split, images in splits:
+        labels = images.labels if images.labels is not None else torch.zeros(len(images), dtype=torch.int64)
+        present = labels.unique()
+        for label in present[torch.linspace(0, len(present) - 1, min(10, len(present))).long()]:
+            title = images.classes[int(label)] if images.classes else str(int(label))
+            rows.append((f"{split}: {title}", images.take((labels == label).nonzero().flatten()[:16])))
+    return _labelled_rows(rows, 16)
+
+
+def _strangers(spec: DataSpec) -> Iterator[tuple[str, Images]]:
+    for group, members in (("near", spec.near), ("far", spec.far)):
+        for member in members:
+            try:
+                yield f"{group}: {member}", _spread(load_like(member, spec.shape), 16)
+            except DataError:
+                continue
+
+
+def _spread(images: Images, count: int) -> Images:
+    return images.take(torch.linspace(0, len(images) - 1, min(count, len(images))).long())
+
+
+def _labelled_rows(rows: list[tuple[str, Images]], columns: int) -> Image.Image:
+    """Rows of images, each under its title in small letters; small images are enlarged."""
+    height, width = rows[0][1].shape[1:]
+    scale = max(1, 56 // max(height, width))
+    cell_height, cell_width = height * scale, width * scale
+    sheet = Image.new("RGB", (columns * cell_width, len(rows) * (cell_height + _MARGIN)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, (title, images) in enumerate(rows):
+        top = row * (cell_height + _MARGIN)
+        draw.text((2, top + 1), title, fill="black")
+        for column, pixels in enumerate(images.pixels[:columns]):
+            picture = pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
+            cell = Image.fromarray(np.ascontiguousarray(picture)).resize(
+                (cell_width, cell_height), Image.Resampling.NEAREST
+            )
+            sheet.paste(cell, (column * cell_width, top + _MARGIN))
+    return sheet
+
+
+def _save(sheet: Image.Image, path: Path) -> Path:
+    sheet.save(path, optimize=True)
+    return path
+
+
+def _state(source: AnySource, spec: DataSpec, split: str) -> str:
+    reason = missing(source)
+    if reason is not None:
+        return reason
+    try:
+        if entry_path(spec.name, split, identity(source, spec, split)).is_file():
+            return "in the cache"
+    except DataError as error:
+        return str(error)
+    return "needs a network, once" if isinstance(source, Hub) else "here"
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
