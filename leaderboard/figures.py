@@ -1,0 +1,298 @@
+"""Figures of results; every function takes plain data and a path without suffix, and returns the files it wrote.
+
+``methods``, where a figure takes it, are all methods of the report in a fixed order: each then looks the same in every
+figure, also in one that shows a few. By default they are the methods in the data, sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from leaderboard import metrics
+from leaderboard.predictions import Predictions
+from leaderboard.statistics import Ranks, t_interval
+from leaderboard.style import LINES, colour, files, legend_below, legend_height, looks, page, plain_log_ticks, wrapped
+
+
+def reliability(predictions: Mapping[str, Predictions], path: Path, bins: int = 15) -> list[Path]:
+    """Reliability diagrams, one panel per method, each above the histogram of its confidence.
+
+    Points are bins of equal width, bars the 95 % Wilson interval of the accuracy in the bin.
+
+    Args:
+        predictions: labelled predictions by method.
+        path: without suffix.
+        bins: of equal width.
+    """
+    columns = min(2, len(predictions))
+    rows = -(-len(predictions) // columns)
+    with page(path, 0.4 + (2.1 if columns == 2 else 2.9) * rows) as figure:
+        ratios = {"height_ratios": [3, 1] * rows}
+        grid = figure.subplots(2 * rows, columns, sharex=True, squeeze=False, gridspec_kw=ratios)
+        for i, (name, one) in enumerate(predictions.items()):
+            upper, lower = grid[2 * (i // columns), i % columns], grid[2 * (i // columns) + 1, i % columns]
+            error = _reliability_panel(upper, lower, one, bins)
+            upper.set_title(f"{wrapped(name, 21)}\nECE {error:.3f}")
+            if i % columns == 0:
+                upper.set_ylabel("accuracy")
+                lower.set_ylabel("share, %")
+            if i + columns >= len(predictions):
+                lower.set_xlabel("confidence")
+                lower.tick_params(labelbottom=True)
+        for axes in grid[-2:, len(predictions) - columns * (rows - 1) :].flat:
+            axes.set_axis_off()
+        handles = [
+            Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label="perfect calibration"),
+            Line2D([], [], color=colour(0), linestyle="", marker="|", markersize=9, label="95 % interval of a bin"),
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return files(path)
+
+
+def ood_histograms(id_scores: np.ndarray, ood_scores: Mapping[str, np.ndarray], name: str, path: Path) -> list[Path]:
+    """Histograms of one OOD score on the test set and on OOD sets, with the AUROC of each.
+
+    The bins span 99.6 % of all finite scores; the outermost two hold what lies beyond.
+
+    Args:
+        id_scores: [N] scores of the test set.
+        ood_scores: by name of the OOD set, [N_ood] scores.
+        name: of the score, for the axis.
+        path: without suffix.
+    """
+    everything = np.concatenate([id_scores, *ood_scores.values()])
+    low, high = np.quantile(everything[np.isfinite(everything)], [0.002, 0.998])
+    edges = np.linspace(low, high if high > low else low + 1.0, 31)
+    shown = {"test": id_scores}
+    for key, values in ood_scores.items():
+        shown[f"{key} (AUROC {metrics.auroc(id_scores, values):.3f})"] = values
+    with page(path, 1.9 + legend_height(list(shown))) as figure:
+        axes = figure.subplots()
+        for i, (label, values) in enumerate(shown.items()):
+            sns.histplot(
+                x=np.clip(values, edges[0], edges[-1]),
+                bins=edges.tolist(),
+                stat="proportion",
+                element="step",
+                fill=i == 0,
+                color=colour(i),
+                alpha=0.35 if i == 0 else 1.0,
+                linestyle=LINES[i % len(LINES)],
+                label=label,
+                ax=axes,
+            )
+        axes.set(xlabel=f"{name} (outer bins hold the tails)", ylabel="share of images")
+        legend_below(figure, axes)
+    return files(path)
+
+
+def pareto(
+    frame: pd.DataFrame,
+    path: Path,
+    *,
+    cost: str,
+    value: str,
+    cost_label: str,
+    value_label: str,
+    methods: Sequence[str] | None = None,
+) -> list[Path]:
+    """A metric where lower is better against a cost, with the front that no method beats in both.
+
+    Args:
+        frame: a row per run, with the columns ``method``, ``seed``, and those named by ``cost`` and ``value``.
+        path: without suffix.
+        cost: name of the column across; positive.
+        value: name of the column upwards.
+        cost_label: of the axis, with its unit.
+        value_label: of the axis, with its unit.
+        methods: see the head of this module.
+    """
+    names, look = _methods(frame), looks(methods or _methods(frame))
+    with page(path, 2.3 + legend_height([*names, "Pareto front"])) as figure:
+        axes = figure.subplots()
+        points = []
+        for name in names:
+            rows = frame.loc[frame["method"] == name]
+            x, interval = float(np.mean(rows[cost].to_numpy())), t_interval(rows[value].to_numpy())
+            points.append((x, interval.mean))
+            axes.vlines(x, interval.low, interval.high, color=look[name].colour, linewidth=1)
+            axes.plot(x, interval.mean, look[name].marker, color=look[name].colour, markersize=5, label=name, zorder=3)
+        front = np.array(_front(points))
+        axes.step(front[:, 0], front[:, 1], where="post", color="0.6", linewidth=0.8, zorder=1, label="Pareto front")
+        axes.set_xscale("log")
+        axes.margins(0.08)
+        plain_log_ticks(axes)
+        axes.set(xlabel=cost_label, ylabel=value_label)
+        legend_below(figure, axes, title=_meaning(frame, "bars"))
+    return files(path)
+
+
+def severity(frame: pd.DataFrame, path: Path, methods: Sequence[str] | None = None) -> list[Path]:
+    """Accuracy and NLL over the severity of a shift, a line per method; several corruptions of a seed are averaged.
+
+    Args:
+        frame: columns ``method``, ``seed``, ``severity``, ``accuracy``, ``nll``; severity 0 is the clean test set.
+        path: without suffix.
+        methods: see the head of this module.
+    """
+    with page(path, 3.5 + legend_height(_methods(frame))) as figure:
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        _lines(upper, frame, "severity", "accuracy", methods)
+        _lines(lower, frame, "severity", "nll", methods)
+        upper.set(ylabel="accuracy ↑")
+        lower.set(ylabel="NLL, nats ↓", xlabel="severity (0: clean)")
+        lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend_below(figure, upper, title=_meaning(frame, "bands"))
+    return files(path)
+
+
+def risk_coverage(
+    predictions: Mapping[str, Sequence[Predictions]], path: Path, methods: Sequence[str] | None = None
+) -> list[Path]:
+    """Error among the most confident images against the share of images kept, a line per method, from 2 % on.
+
+    Args:
+        predictions: by method, labelled predictions on the same set, one entry per seed.
+        path: without suffix.
+        methods: see the head of this module.
+    """
+    parts = []
+    for name, runs in predictions.items():
+        for seed, one in enumerate(runs):
+            risk = metrics.selective_risk(one.log_probs, _labels(one))
+            kept = np.unique(np.linspace(max(1, len(risk) // 50), len(risk), 99).astype(int))
+            part = {"method": name, "seed": seed, "coverage": kept / len(risk), "risk": risk[kept - 1]}
+            parts.append(pd.DataFrame(part))
+    frame = pd.concat(parts, ignore_index=True)
+    with page(path, 2.1 + legend_height(list(predictions))) as figure:
+        axes = figure.subplots()
+        _lines(axes, frame, "coverage", "risk", methods, has_markers=False)
+        axes.set(xlabel="coverage (share of images kept)", ylabel="error of those kept ↓", xlim=(0, 1))
+        axes.set_ylim(bottom=0)
+        legend_below(figure, axes, title=_meaning(frame, "bands"))
+    return files(path)
+
+
+def draws(
+    frame: pd.DataFrame, path: Path, *, value: str, value_label: str, methods: Sequence[str] | None = None
+) -> list[Path]:
+    """A metric against the number of members or draws that are averaged, a line per method.
+
+    Args:
+        frame: columns ``method``, ``seed``, ``draws``, and the one named by ``value``.
+        path: without suffix.
+        value: name of the column upwards.
+        value_label: of the axis, with its unit.
+        methods: see the head of this module.
+    """
+    with page(path, 2.1 + legend_height(_methods(frame))) as figure:
+        axes = figure.subplots()
+        _lines(axes, frame, "draws", value, methods)
+        axes.set_xscale("log", base=2)
+        plain_log_ticks(axes, sorted(set(frame["draws"].tolist())))
+        axes.set(xlabel="members or draws", ylabel=value_label)
+        legend_below(figure, axes, title=_meaning(frame, "bands"))
+    return files(path)
+
+
+def critical_differences(ranks: Ranks, path: Path) -> list[Path]:
+    """Average ranks on a line, best at the left; bars join the methods that the Nemenyi test cannot tell apart."""
+    names = list(ranks.average)
+    half, bars = -(-len(names) // 2), 0.45 * len(ranks.groups)
+    labels = {name: f"{wrapped(name, 16)} {value:.2f}" for name, value in ranks.average.items()}
+    row = 0.06 + 0.11 * max(label.count("\n") + 1 for label in labels.values())
+    with page(path, 1.1 + row * (half + bars)) as figure:
+        axes = figure.subplots()
+        axes.set(xlim=(1, len(names)), ylim=(bars + half + 0.1, 0), yticks=[])
+        axes.xaxis.tick_top()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_label_position("top")
+        axes.set_xlabel(f"average rank over {ranks.tasks} tasks (Friedman p = {ranks.friedman_p:.2g})")
+        sns.despine(ax=axes, left=True, bottom=True, top=False)
+        for i, (name, value) in enumerate(ranks.average.items()):
+            is_left = i < half
+            y, edge = bars + 0.6 + (i if is_left else len(names) - 1 - i), 1 if is_left else len(names)
+            axes.plot([value, value, edge], [0, y, y], color="0.4", linewidth=0.7, solid_joinstyle="miter")
+            offset, side = (-3 if is_left else 3, 0), "right" if is_left else "left"
+            axes.annotate(labels[name], (edge, y), offset, textcoords="offset points", ha=side, va="center")
+        for i, group in enumerate(ranks.groups):
+            ends = [ranks.average[group[0]], ranks.average[group[-1]]]
+            axes.plot(ends, [0.45 * (i + 1)] * 2, color=colour(0), linewidth=2.5, solid_capstyle="butt")
+        tied = f"bars: closer than {ranks.critical_difference:.2f}, not told apart (Nemenyi, 95 %)"
+        figure.legend(handles=[Line2D([], [], color=colour(0), linewidth=2.5, label=tied)], loc="outside lower center")
+    return files(path)
+
+
+def _lines(
+    axes: Axes, frame: pd.DataFrame, x: str, y: str, methods: Sequence[str] | None, has_markers: bool = True
+) -> None:
+    """Mean over seeds of ``y`` at each ``x``, a line per method, with the 95 % t interval over seeds as its band."""
+    look = looks(methods or _methods(frame))
+    for name in _methods(frame):
+        rows = frame.loc[frame["method"] == name]
+        places = sorted(set(rows[x].tolist()))
+        bands = []
+        for place in places:
+            here = rows.loc[rows[x] == place]
+            seeds, values = here["seed"].to_numpy(), here[y].to_numpy()
+            bands.append(t_interval([np.mean(values[seeds == seed]) for seed in np.unique(seeds)]))
+        mean, low, high = np.array(bands).T
+        marker = look[name].marker if has_markers else ""
+        axes.plot(places, mean, color=look[name].colour, linestyle=look[name].line, marker=marker, label=name)
+        axes.fill_between(places, low, high, color=look[name].colour, alpha=0.2, linewidth=0)
+
+
+def _methods(frame: pd.DataFrame) -> list[str]:
+    return sorted(set(frame["method"].tolist()))
+
+
+def _meaning(frame: pd.DataFrame, what: str) -> str:
+    """What bands or bars say, for the head of the legend."""
+    counts = {len(set(frame.loc[frame["method"] == name, "seed"].tolist())) for name in _methods(frame)}
+    if max(counts) == 1:
+        return "one seed, so no spread is known"
+    seeds = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    return f"{what}: 95 % interval of the mean over {seeds} seeds"
+
+
+def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other beats in both coordinates, from the cheapest on."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points):
+        if not front or y < front[-1][1]:
+            front.append((x, y))
+    return front
+
+
+def _reliability_panel(upper: Axes, lower: Axes, predictions: Predictions, bins: int) -> float:
+    """Draw one diagram and its histogram; returns the ECE."""
+    labels = _labels(predictions)
+    confidence, correct = metrics.confidence_and_correct(predictions.log_probs, labels)
+    index = np.searchsorted(metrics.equal_width_edges(bins), confidence, "left")
+    count = np.bincount(index, minlength=bins)
+    n = count[count > 0]
+    mean = np.bincount(index, weights=confidence, minlength=bins)[count > 0] / n
+    hit = np.bincount(index, weights=correct, minlength=bins)[count > 0] / n
+    z = 1.959964
+    centre = (hit + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(hit * (1 - hit) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    upper.plot([0, 1], [0, 1], color="0.5", linestyle="--", linewidth=0.8, zorder=1)
+    upper.vlines(mean, centre - half, centre + half, color=colour(0), linewidth=1)
+    upper.plot(mean, hit, "o", color=colour(0), markersize=2.5, clip_on=False)
+    upper.set(xlim=(0, 1), ylim=(0, 1), yticks=[0, 0.5, 1])
+    lower.bar((np.arange(bins) + 0.5) / bins, 100 * count / count.sum(), 0.9 / bins, color="0.6")
+    return metrics.ece(predictions.log_probs, labels, bins)
+
+
+def _labels(predictions: Predictions) -> np.ndarray:
+    if predictions.labels is None:
+        raise ValueError("these predictions have no labels, which this figure needs")
+    return predictions.labels

@@ -1,0 +1,112 @@
+"""The one style of all figures: a paper column wide, legible in print, for the colour-blind and in grey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import fill
+from typing import Any, NamedTuple
+
+import matplotlib
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, NullLocator
+
+COLUMN = 3.25  # inches, the column of a two-column paper
+LINES = ("-", "--", "-.", ":")
+_MARKERS = "osD^vP*Xph"
+_RC: dict[Any, Any] = {
+    **sns.axes_style("ticks"),
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so the figure is the same everywhere
+    "font.size": 7.5,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "svg.hashsalt": "ivi",
+}
+
+
+class Look(NamedTuple):
+    """How a method is drawn: any two of the first ten differ in colour and in marker."""
+
+    colour: tuple[float, float, float]
+    marker: str
+    line: str
+
+
+def looks(methods: Sequence[str]) -> Mapping[str, Look]:
+    """The look of each method, by its place in ``methods``."""
+    return {name: Look(colour(i), _MARKERS[i % 10], LINES[i % 4]) for i, name in enumerate(methods)}
+
+
+def colour(i: int) -> tuple[float, float, float]:
+    """The i-th colour of seaborn's palette for the colour-blind."""
+    red, green, blue = sns.color_palette("colorblind")[i % 10]
+    return red, green, blue
+
+
+@contextmanager
+def page(path: Path, height: float) -> Iterator[Figure]:
+    """A figure of one column, ``height`` inches high, which is written as SVG and PNG when the block ends.
+
+    No date goes into the files: the same data give the same bytes.
+    """
+    with matplotlib.rc_context(_RC):
+        figure = Figure(figsize=(COLUMN, height), layout="constrained")
+        yield figure
+        path.parent.mkdir(parents=True, exist_ok=True)
+        svg, png = files(path)
+        figure.savefig(svg, metadata={"Date": None})
+        figure.savefig(png, dpi=300, metadata={"Software": None})
+
+
+def files(path: Path) -> list[Path]:
+    """The files of the figure at ``path``, which is without suffix."""
+    return [path.with_name(f"{path.name}{suffix}") for suffix in (".svg", ".png")]
+
+
+def legend_below(figure: Figure, axes: Axes, title: str | None = None) -> None:
+    """One legend under the whole figure, so that it never covers data."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=_legend_columns(labels), title=title)
+
+
+def legend_height(names: Sequence[str]) -> float:
+    """Inches that the lines of such a legend take."""
+    return 0.135 * -(-len(names) // _legend_columns(names))
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    return 2 if max(map(len, names)) <= 18 else 1
+
+
+def wrapped(name: str, width: int) -> str:
+    """The label of a method in lines of ``width`` characters, broken between its parameters."""
+    return fill(name.replace("(", " (").replace(",", ", "), width)
+
+
+def plain_log_ticks(axes: Axes, ticks: Sequence[float] | None = None) -> None:
+    """Numbers such as 0.5, 1, 2 on a logarithmic axis, in place of powers."""
+    if ticks is None:
+        low, high = axes.get_xlim()
+        ticks = [m * 10.0**e for e in range(-12, 16) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+        ticks = ticks[:: max(1, -(-len(ticks) // 8))]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
