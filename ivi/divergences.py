@@ -108,10 +108,11 @@ def wasserstein2(net: nn.Module, prior: Prior) -> Tensor:
     |mu - mu0|² + |S|_F² + |S0|_F² - 2 |Sᵀ S0|_*, with |.|_* the nuclear norm of an R x R matrix: O(P R²). Finite for
     any ranks.
     """
-    return torch.stack([_wasserstein2(q, p) for q, p, _ in _pairs(net, prior)]).sum()
+    return torch.stack([gaussian_wasserstein2(q, p) for q, p, _ in _pairs(net, prior)]).sum()
 
 
-def _wasserstein2(q: Gaussian, p: Gaussian) -> Tensor:
+def gaussian_wasserstein2(q: Gaussian, p: Gaussian) -> Tensor:
+    """Squared 2-Wasserstein distance between the Gaussians of one layer; see `wasserstein2`."""
     shift = (q.mean - p.mean).square().sum()
     size = q.mean.numel()
     if q.diagonal is not None:
