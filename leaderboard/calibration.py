@@ -63,7 +63,7 @@ def scale(log_probs: np.ndarray, temperature: float) -> np.ndarray:
     def normalized(rows: np.ndarray) -> np.ndarray:
         rows = rows / temperature
         rows -= np.max(rows, axis=1, keepdims=True)
-        rows -= np.log(np.sum(np.exp(rows), axis=1, keepdims=True))
+        rows -= np.log(np.einsum("nc->n", np.exp(rows)))[:, None]
         return rows
 
     return by_rows(normalized, checked(log_probs)[0])
@@ -72,4 +72,4 @@ def scale(log_probs: np.ndarray, temperature: float) -> np.ndarray:
 def _tempered_mean(rows: np.ndarray, beta: float) -> np.ndarray:
     """Mean of ``rows`` under softmax(beta * rows), row by row."""
     weights = np.exp(beta * (rows - np.max(rows, axis=1, keepdims=True)))
-    return np.sum(weights * np.maximum(rows, -1e6), axis=1) / np.sum(weights, axis=1)
+    return np.einsum("nc,nc->n", weights, np.maximum(rows, -1e6)) / np.einsum("nc->n", weights)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -69,7 +70,10 @@ def checked(log_probs: np.ndarray, labels: np.ndarray | None = None) -> tuple[np
         raise ValueError(f"log_probs has shape {log_probs.shape}: need [N >= 1, C >= 2]")
     if not np.issubdtype(log_probs.dtype, np.floating):
         raise ValueError(f"log_probs is {log_probs.dtype}: need floating-point numbers")
-    sums = by_rows(lambda rows: np.sum(np.exp(rows), axis=1), log_probs)
+    with np.errstate(over="ignore"):  # logits in place of log_probs: their sum is refused below
+        sums = by_rows(
+            lambda rows: np.einsum("nc->n", np.exp(rows)), log_probs, np.promote_types(log_probs.dtype, "f4")
+        )
     if np.isnan(sums).any():
         raise ValueError(f"log_probs holds NaN in {int(np.isnan(sums).sum())} of {len(sums)} rows")
     worst = int(np.argmax(np.abs(sums - 1.0)))
@@ -85,8 +89,10 @@ def checked(log_probs: np.ndarray, labels: np.ndarray | None = None) -> tuple[np
     return log_probs, labels
 
 
-def by_rows(function: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> np.ndarray:
-    """``function`` of float64 blocks of rows, joined: fast, and without a float64 copy of the whole array."""
+def by_rows(
+    function: Callable[[np.ndarray], np.ndarray], array: np.ndarray, dtype: npt.DTypeLike = np.float64
+) -> np.ndarray:
+    """``function`` of blocks of rows as ``dtype``, joined: fast, and without a converted copy of the whole array."""
     step = max(1, _BLOCK // array.shape[1])
-    blocks = [function(array[start : start + step].astype(np.float64)) for start in range(0, len(array), step)]
+    blocks = [function(array[start : start + step].astype(dtype, copy=False)) for start in range(0, len(array), step)]
     return np.concatenate(blocks)
