@@ -120,7 +120,7 @@ class LowRank(Covariance):
     """S is dense with ``rank`` columns, as in the paper (arXiv 2505.20235).
 
     Attributes:
-        rank: R; a layer of fewer than R parameters uses that many.
+        rank: R; a layer of fewer than R parameters uses that many. 0 is no covariance at all: the plain network.
         scale: initial marginal std in units of the layer's standard initialization std.
 
     Factors: ``weight_factor`` [R, weights] and ``bias_factor`` [R, outputs].
@@ -130,8 +130,8 @@ class LowRank(Covariance):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ValueError(f"rank must be at least 1, not {self.rank}")
+        if self.rank < 0:
+            raise ValueError(f"rank must be at least 0, not {self.rank}")
 
     def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
         """See `Covariance`."""
@@ -149,7 +149,7 @@ class LowRank(Covariance):
         self, factors: Factors, shape: LayerShape, std: tuple[float, float], generator: torch.Generator | None
     ) -> None:
         """Draw every entry from N(0, std² / R)."""
-        shrink = self.scale * self.noise_size(shape) ** -0.5
+        shrink = self.scale * max(1, self.noise_size(shape)) ** -0.5
         for factor, sigma in zip(factors.values(), std, strict=False):
             _normal_(factor, sigma * shrink, generator)
 
@@ -163,7 +163,7 @@ class LowRank(Covariance):
 
     def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
         """1/R for SGD, 1/sqrt(R) for Adam."""
-        return _rank_multiplier(self.noise_size(shape), optimizer)
+        return _rank_multiplier(max(1, self.noise_size(shape)), optimizer)
 
 
 @final

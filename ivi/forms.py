@@ -119,7 +119,7 @@ def _basis_weights(layer: RandomLayer) -> tuple[Tensor, Tensor | None]:
 
 
 def _coefficients(z: Tensor) -> Tensor:
-    return torch.cat([torch.ones_like(z[:, :1]), z], 1)
+    return torch.cat([z.new_ones(len(z), 1), z], 1)
 
 
 def _groups(layer: nn.Module) -> int:
