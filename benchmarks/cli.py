@@ -102,7 +102,7 @@ def run(
         raise UserError(f"--jobs must be at least 1, not {jobs}")
     records = make_runs(runs, out, jobs, retry, console)
     rows = board.fold(records, results.planned(runs))
-    console.print(views.table(rows, chosen.description))
+    console.print(views.table(rows, chosen.description, console.width))
     found = latest(records)
     failed = [run for run in runs if run.run_id in found and found[run.run_id].status not in ("ok", "skipped")]
     if failed:
@@ -133,7 +133,7 @@ def table(
             planned += results.unplanned(runs, records)
     rows = board.fold(records, planned)
     if format is Format.terminal:
-        console.print(views.table(rows, title))
+        console.print(views.table(rows, title, console.width))
         return
     text = {
         Format.md: board.as_markdown,

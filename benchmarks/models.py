@@ -53,7 +53,7 @@ class MLP(nn.Module):
         super().__init__()
         hidden: list[nn.Module] = []
         for i in range(depth):
-            hidden.append(nn.Linear(width if i else in_chans * img_size**2, width))
+            hidden.append(nn.Linear(width if i else in_chans * img_size**2, width, bias=not norm))
             hidden += [nn.BatchNorm1d(width)] if norm else []
             hidden.append(nn.ReLU())
         self.hidden = nn.Sequential(*hidden)

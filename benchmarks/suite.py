@@ -146,7 +146,7 @@ def _load(kind: str, name: str, cls: type[T]) -> T:
 
 
 def _config_error(path: Path, cls: type[BaseModel], error: ValidationError) -> UserError:
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key also makes one missing
     *parents, key = [str(part) for part in first["loc"]] or ["file"]
     where = f"{path}: [{'.'.join(parents)}]" if parents else f"{path}"
     if first["type"] == "extra_forbidden":

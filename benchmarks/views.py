@@ -69,17 +69,24 @@ def plan(runs: Sequence[Run], records: list[Record]) -> Group:
     return Group(view, Text(words + (f", {unknown} runs of unknown length" if unknown else "")))
 
 
-def table(rows: Sequence[board.Row], title: str) -> Group:
-    """The board on a terminal."""
+def table(rows: Sequence[board.Row], title: str, width: int) -> Group:
+    """The board on a terminal of ``width`` columns: intervals go below their means where there is no room beside."""
     head, body, notes = board.shown(rows)
-    view = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 1))
+    wide = sum(max(len(line[i]) for line in [head, *body]) + 2 for i in range(len(head))) <= width
     labels = len(head) - len(board.COLUMNS) - 1
+    view = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 1, 0, 0))
     for i, name in enumerate(head):
-        view.add_column(name, justify="left" if i < labels else "right", no_wrap=i < labels, overflow="fold")
+        justify = "left" if i < labels else "right"
+        view.add_column(name if wide else name.replace(" ", "\n"), justify=justify, no_wrap=True, vertical="bottom")
     for cells in body:
-        view.add_row(*(Text(cell) for cell in cells))
+        view.add_row(*(_cell(cell, wide) for cell in cells), end_section=not wide)
     legend = "mean over n seeds ± half of the 95 % t interval; ×MAP: ratio to MAP of the same seed"
     return Group(view, Text(legend, style="dim"), *(Text(note, style="yellow") for note in notes))
+
+
+def _cell(text: str, wide: bool) -> Text:
+    mean, sign, half = text.partition(" ± ")
+    return Text.assemble(mean, ((sign if wide else "\n±") + half, "dim") if sign else "")
 
 
 def _table(*columns: str) -> Table:
