@@ -26,7 +26,7 @@ def accuracy(log_probs: np.ndarray, labels: np.ndarray) -> float:
     Formula: mean 1[argmax_c p_c = y]
     Range: [0, 1]
     Better: higher
-    Source: standard
+    Source: usage
     """
     return float(np.mean(confidence_and_correct(log_probs, labels)[1]))
 
@@ -123,7 +123,7 @@ def aurc(log_probs: np.ndarray, labels: np.ndarray) -> float:
     Formula: mean_k (1/k) sum_{i <= k} 1[wrong_(i)], most confident first
     Range: [0, 1]
     Better: lower
-    Source: Geifman & El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017
+    Source: Geifman, Uziel & El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019
     """
     return float(np.mean(selective_risk(log_probs, labels)))
 
