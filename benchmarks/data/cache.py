@@ -38,8 +38,8 @@ def cache_folder() -> Path:
 def cached(name: str, split: str, identity: str, decode: Callable[[], Images]) -> Images:
     """The images that ``decode`` gives, from the cache where they are there.
 
-    Many processes may ask at once: one decodes, the others wait and read. An entry that is damaged (its content does
-    not have the fingerprint that was written with it) is decoded again.
+    Many processes may ask at once: one decodes, the others wait and read. An entry that is damaged (its content
+    is not what was written) is decoded again.
 
     Args:
         name, split: for the file's name; together with ``identity`` (source, revision, preprocessing) the key.
@@ -71,7 +71,7 @@ def _write(path: Path, images: Images) -> None:
     tensors = {"pixels": images.pixels.contiguous()}
     if images.labels is not None:
         tensors["labels"] = images.labels.contiguous()
-    metadata = {"fingerprint": images.fingerprint, "classes": "\n".join(images.classes)}
+    metadata = {"classes": "\n".join(images.classes), "seal": _seal(images)}
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         save_file(tensors, temporary, metadata=metadata)
@@ -92,10 +92,15 @@ def _read(path: Path) -> Images | None:
             pixels = file.get_tensor("pixels")
             labels = file.get_tensor("labels") if "labels" in file.keys() else None  # noqa: SIM118 - not a mapping
         images = Images(pixels, labels, tuple(filter(None, metadata["classes"].split("\n"))))
-        if pixels.dtype == torch.uint8 and images.fingerprint == metadata["fingerprint"]:
+        if pixels.dtype == torch.uint8 and _seal(images) == metadata["seal"]:
             return images
     except (SafetensorError, KeyError, TypeError, OSError) as error:
         log.warning("%s is damaged (%s) and will be decoded again", path, error)
         return None
-    log.warning("%s is damaged (its fingerprint is another) and will be decoded again", path)
+    log.warning("%s is damaged (its content is not what was written) and will be decoded again", path)
     return None
+
+
+def _seal(images: Images) -> str:
+    """Covers what the fingerprint does, and the names of the classes."""
+    return hashlib.sha256("\n".join([images.fingerprint, *images.classes]).encode()).hexdigest()

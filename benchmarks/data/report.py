@@ -135,7 +135,7 @@ def contact_sheets(name: str, folder: Path) -> list[Path]:
     strangers = list(_strangers(spec))
     if strangers:
         written.append(_save(_labelled_rows(strangers, 16), folder / f"{spec.name}-ood.png"))
-    shown = _spread(rows[-1][1], 3)
+    shown = _of_several_classes(rows[-1][1], 3)
     written.append(_save(corruption_rows(shown), folder / f"{spec.name}-corruptions.png"))
     return written
 
@@ -146,7 +146,7 @@ def corruption_rows(images: Images) -> Image.Image:
     for corruption in CORRUPTIONS:
         versions = [images, *(corrupt(images, corruption, severity) for severity in SEVERITIES)]
         pixels = torch.cat([version.pixels for version in versions])
-        rows.append((corruption, Images(pixels, None, ())))
+        rows.append((f"{corruption}: without, then severity 1 to 5", Images(pixels, None, ())))
     return _labelled_rows(rows, len(images) * (1 + len(SEVERITIES)))
 
 
@@ -173,6 +173,14 @@ def _strangers(spec: DataSpec) -> Iterator[tuple[str, Images]]:
 
 def _spread(images: Images, count: int) -> Images:
     return images.take(torch.linspace(0, len(images) - 1, min(count, len(images))).long())
+
+
+def _of_several_classes(images: Images, count: int) -> Images:
+    if images.labels is None:
+        return _spread(images, count)
+    labels = images.labels.unique()
+    chosen = labels[torch.linspace(0, len(labels) - 1, min(count, len(labels))).long()]
+    return images.take(torch.stack([(images.labels == label).nonzero()[0, 0] for label in chosen]))
 
 
 def _labelled_rows(rows: list[tuple[str, Images]], columns: int) -> Image.Image:

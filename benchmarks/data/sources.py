@@ -130,8 +130,10 @@ def open_local(source: Local, spec: DataSpec, split: str, cache_dir: str | None 
         return _image_folder(paths)
     files = [str(path) for path in paths]
     try:
-        table = datasets.load_dataset(source.format, data_files={"all": files}, split="all", cache_dir=cache_dir)
+        table = datasets.load_dataset(source.format, data_files={"train": files}, split="train", cache_dir=cache_dir)
     except Exception as error:
+        if "no data" in str(error):  # how the library puts it
+            raise DataError(f"{spec.name}, split {split!r}: the split is empty: {describe(source)}") from error
         raise DataError(f"{spec.name}: {describe(source)} could not be read: {first_line(error)}") from error
     return table
 
