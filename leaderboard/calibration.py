@@ -51,7 +51,7 @@ def fit_temperature(log_probs: np.ndarray, labels: np.ndarray) -> float:
     return float(f"{np.exp(root):.6g}")
 
 
-def scale(log_probs: np.ndarray, temperature: float) -> np.ndarray:
+def scale(log_probs: np.ndarray, temperature: float, *, check: bool = True) -> np.ndarray:
     """[N, C] float64: log of ``softmax(log_probs / temperature)``.
 
     Raises:
@@ -66,7 +66,7 @@ def scale(log_probs: np.ndarray, temperature: float) -> np.ndarray:
         rows -= np.log(np.einsum("nc->n", np.exp(rows)))[:, None]
         return rows
 
-    return by_rows(normalized, checked(log_probs)[0])
+    return by_rows(normalized, checked(log_probs)[0] if check else log_probs)
 
 
 def _tempered_mean(rows: np.ndarray, beta: float) -> np.ndarray:

@@ -6,6 +6,7 @@ Conventions, the same for every function:
 - What is computed is float64, whatever the input. Ties never make a result depend on the order of the rows.
 - Input that has no answer is refused with a ValueError of one line: an empty set, NaN, rows that are no distribution,
   labels outside [0, C). So NaN is never a result here. Infinity may be one: the NLL of a true class of probability 0.
+- ``check=False`` leaves that examination out, for input that passed `leaderboard.predictions.checked` before.
 - OOD functions take one score per image, [N_id] and [N_ood]; high means "unlike the training data", OOD is positive.
 """
 
@@ -20,7 +21,7 @@ from leaderboard.predictions import by_rows, checked
 _LOWEST = -1e6  # stands for log 0 in 0 * log 0, which is 0
 
 
-def accuracy(log_probs: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True) -> float:
     """Share of images whose most probable class is the true one; of equally probable classes, the first counts.
 
     Formula: mean 1[argmax_c p_c = y]
@@ -28,10 +29,10 @@ def accuracy(log_probs: np.ndarray, labels: np.ndarray) -> float:
     Better: higher
     Source: usage
     """
-    return float(np.mean(confidence_and_correct(log_probs, labels)[1]))
+    return float(np.mean(confidence_and_correct(log_probs, labels, check=check)[1]))
 
 
-def nll(log_probs: np.ndarray, labels: np.ndarray) -> float:
+def nll(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True) -> float:
     """Negative log-likelihood in nats; infinite as soon as one true class has probability 0.
 
     Formula: mean -log p_y
@@ -39,16 +40,17 @@ def nll(log_probs: np.ndarray, labels: np.ndarray) -> float:
     Better: lower
     Source: Good, "Rational Decisions", JRSS B 1952
     """
-    return float(np.mean(nll_per_item(log_probs, labels)))
+    return float(np.mean(nll_per_item(log_probs, labels, check=check)))
 
 
-def nll_per_item(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def nll_per_item(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True) -> np.ndarray:
     """[N] float64: ``-log p_y`` of each image, whose mean is `nll`."""
-    log_probs, labels = checked(log_probs, labels)
+    if check:
+        log_probs, labels = checked(log_probs, labels)
     return np.maximum(-log_probs[np.arange(len(labels)), labels].astype(np.float64), 0.0)
 
 
-def brier(log_probs: np.ndarray, labels: np.ndarray) -> float:
+def brier(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True) -> float:
     """Brier score, summed over classes as Brier defined it (some libraries halve it).
 
     Formula: mean sum_c (p_c - 1[c = y])^2
@@ -56,18 +58,19 @@ def brier(log_probs: np.ndarray, labels: np.ndarray) -> float:
     Better: lower
     Source: Brier, "Verification of forecasts expressed in terms of probability", 1950
     """
-    return float(np.mean(brier_per_item(log_probs, labels)))
+    return float(np.mean(brier_per_item(log_probs, labels, check=check)))
 
 
-def brier_per_item(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def brier_per_item(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True) -> np.ndarray:
     """[N] float64: squared distance between probabilities and one-hot label, whose mean is `brier`."""
-    log_probs, labels = checked(log_probs, labels)
+    if check:
+        log_probs, labels = checked(log_probs, labels)
     squares = by_rows(lambda rows: np.einsum("nc->n", np.exp(2.0 * rows)), log_probs)
     true = np.exp(log_probs[np.arange(len(labels)), labels].astype(np.float64))
     return np.maximum(squares - 2.0 * true + 1.0, 0.0)
 
 
-def ece(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+def ece(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15, *, check: bool = True) -> float:
     """Expected calibration error of the most probable class, in equal-width bins ((b - 1)/B, b/B] of confidence.
 
     Depends on the number of bins, and is biased upwards on small sets (`ece_debiased`). Libraries that close the bins
@@ -78,12 +81,12 @@ def ece(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
     Better: lower
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017
     """
-    confidence, correct = confidence_and_correct(log_probs, labels)
+    confidence, correct = confidence_and_correct(log_probs, labels, check=check)
     share, gap, _ = _gaps(confidence, correct, equal_width_edges(bins))
     return float(np.sum(share * np.abs(gap)))
 
 
-def ece_equal_mass(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+def ece_equal_mass(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15, *, check: bool = True) -> float:
     """Expected calibration error in bins that hold equally many images: the edges are quantiles of the confidence.
 
     Images of equal confidence share a bin, so that with many ties there are fewer bins, of unequal size.
@@ -93,12 +96,12 @@ def ece_equal_mass(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15) ->
     Better: lower
     Source: Nguyen & O'Connor, "Posterior calibration and exploratory analysis", EMNLP 2015
     """
-    confidence, correct = confidence_and_correct(log_probs, labels)
+    confidence, correct = confidence_and_correct(log_probs, labels, check=check)
     share, gap, _ = _gaps(confidence, correct, equal_mass_edges(confidence, bins))
     return float(np.sum(share * np.abs(gap)))
 
 
-def ece_debiased(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+def ece_debiased(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15, *, check: bool = True) -> float:
     """Root-mean-square calibration error in bins of equal mass, less what the noise in the bins adds to its square.
 
     The square is unbiased for these bins, where the other errors grow as the set shrinks. Where its estimate falls
@@ -110,12 +113,12 @@ def ece_debiased(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15) -> f
     Better: lower
     Source: Kumar, Liang & Ma, "Verified Uncertainty Calibration", NeurIPS 2019
     """
-    confidence, correct = confidence_and_correct(log_probs, labels)
+    confidence, correct = confidence_and_correct(log_probs, labels, check=check)
     share, gap, variance = _gaps(confidence, correct, equal_mass_edges(confidence, bins))
     return math.sqrt(max(0.0, float(np.sum(share * (gap**2 - variance)))))
 
 
-def aurc(log_probs: np.ndarray, labels: np.ndarray) -> float:
+def aurc(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True) -> float:
     """Area under the risk-coverage curve: mean error among the k most confident images, averaged over k = 1 ... N.
 
     Images of equal confidence are in random order, and this is the exact expectation over that order.
@@ -125,12 +128,13 @@ def aurc(log_probs: np.ndarray, labels: np.ndarray) -> float:
     Better: lower
     Source: Geifman, Uziel & El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019
     """
-    return float(np.mean(selective_risk(log_probs, labels)))
+    return float(np.mean(selective_risk(log_probs, labels, check=check)))
 
 
-def selective_risk(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def selective_risk(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True) -> np.ndarray:
     """[N] float64: entry k - 1 is the expected error among the k most confident images, ties in random order."""
-    log_probs, labels = checked(log_probs, labels)
+    if check:
+        log_probs, labels = checked(log_probs, labels)
     # The logarithm, not the probability: it still tells apart what rounds to 1.
     log_confidence, correct = np.max(log_probs, axis=1), np.argmax(log_probs, axis=1) == labels
     order = np.argsort(-log_confidence)
@@ -141,7 +145,7 @@ def selective_risk(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.cumsum(expected) / np.arange(1, len(expected) + 1)
 
 
-def entropy(log_probs: np.ndarray) -> np.ndarray:
+def entropy(log_probs: np.ndarray, *, check: bool = True) -> np.ndarray:
     """[N] float64: entropy of each predictive distribution in nats; 0 log 0 is 0.
 
     Formula: -sum_c p_c log p_c
@@ -149,12 +153,13 @@ def entropy(log_probs: np.ndarray) -> np.ndarray:
     Better: neither: high is right where the image is ambiguous or foreign
     Source: Shannon, "A Mathematical Theory of Communication", 1948
     """
-    log_probs, _ = checked(log_probs)
+    if check:
+        log_probs, _ = checked(log_probs)
     sums = by_rows(lambda rows: np.einsum("nc,nc->n", np.exp(rows), np.maximum(rows, _LOWEST)), log_probs)
     return np.maximum(-sums, 0.0)
 
 
-def mutual_information(log_probs: np.ndarray, expected_entropy: np.ndarray) -> np.ndarray:
+def mutual_information(log_probs: np.ndarray, expected_entropy: np.ndarray, *, check: bool = True) -> np.ndarray:
     """[N] float64: information about the prediction in the choice of member, in nats; 0 for one member.
 
     It is a difference of two rounded numbers, so what is within float32 rounding of 0 is set to 0: else a method of
@@ -163,6 +168,7 @@ def mutual_information(log_probs: np.ndarray, expected_entropy: np.ndarray) -> n
     Args:
         log_probs: [N, C], log of the members' mean probability.
         expected_entropy: [N], mean over members of each one's predictive entropy, nats.
+        check: whether to examine ``log_probs``.
 
     Raises:
         ValueError: the mean of the entropies exceeds the entropy of the mean, which no members can give.
@@ -172,7 +178,7 @@ def mutual_information(log_probs: np.ndarray, expected_entropy: np.ndarray) -> n
     Better: neither: high is right where the training data leave the answer open
     Source: Houlsby et al., "Bayesian Active Learning for Classification", 2011
     """
-    total = entropy(log_probs)
+    total = entropy(log_probs, check=check)
     expected = np.asarray(expected_entropy, dtype=np.float64)
     if expected.shape != total.shape:
         raise ValueError(f"expected_entropy has shape {expected.shape}, log_probs has {len(total)} rows")
@@ -247,9 +253,12 @@ def fpr95(id_scores: np.ndarray, ood_scores: np.ndarray) -> float:
     return float(len(inside) - np.searchsorted(inside, outside[-found], "left")) / len(inside)
 
 
-def confidence_and_correct(log_probs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def confidence_and_correct(
+    log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Probability of the most probable class, [N] float64 in [0, 1], and whether it is the true one, [N] bool."""
-    log_probs, labels = checked(log_probs, labels)
+    if check:
+        log_probs, labels = checked(log_probs, labels)
     chosen = np.argmax(log_probs, axis=1)
     top = log_probs[np.arange(len(chosen)), chosen].astype(np.float64)
     return np.minimum(np.exp(top), 1.0), chosen == labels

@@ -10,7 +10,7 @@ import numpy as np
 
 from leaderboard import metrics
 from leaderboard.calibration import fit_temperature, scale
-from leaderboard.predictions import Predictions
+from leaderboard.predictions import Predictions, checked
 
 T = TypeVar("T")
 OOD_GROUPS = ("ood_near", "ood_far")
@@ -127,17 +127,19 @@ def _temperature(validation: Predictions) -> float:
 
 
 def _labelled(predictions: Predictions, temperature: float | None) -> dict[str, float]:
-    labels, log_probs = _labels(predictions), predictions.log_probs
-    row = {name: metric(log_probs, labels) for name, metric in _PER_SET.items()}
-    row["entropy"] = float(np.mean(metrics.entropy(log_probs)))
-    row["mutual_information"] = float(np.mean(metrics.mutual_information(log_probs, predictions.expected_entropy)))
+    log_probs, labels = checked(predictions.log_probs, _labels(predictions))
+    row = {name: metric(log_probs, labels, check=False) for name, metric in _PER_SET.items()}
+    row["entropy"] = float(np.mean(metrics.entropy(log_probs, check=False)))
+    row["mutual_information"] = float(
+        np.mean(metrics.mutual_information(log_probs, predictions.expected_entropy, check=False))
+    )
     if temperature is None:
         return row
     row["temperature"] = temperature
     if np.isnan(temperature):
         return row | {f"{name}_scaled": float("nan") for name in _SCALED}
-    scaled = scale(log_probs, temperature)
-    return row | {f"{name}_scaled": _PER_SET[name](scaled, labels) for name in _SCALED}
+    scaled = scale(log_probs, temperature, check=False)
+    return row | {f"{name}_scaled": _PER_SET[name](scaled, labels, check=False) for name in _SCALED}
 
 
 def ood_scores(predictions: Predictions, temperature: float | None = None) -> dict[str, np.ndarray]:
@@ -147,17 +149,17 @@ def ood_scores(predictions: Predictions, temperature: float | None = None) -> di
     temperature also max_probability_scaled and entropy_scaled; energy and mutual information need the members, which
     are not stored, so they have no scaled form.
     """
-    log_probs = predictions.log_probs
+    log_probs, _ = checked(predictions.log_probs)
     scores = {
         "max_probability": -np.max(log_probs, axis=1),
-        "entropy": metrics.entropy(log_probs),
-        "mutual_information": metrics.mutual_information(log_probs, predictions.expected_entropy),
+        "entropy": metrics.entropy(log_probs, check=False),
+        "mutual_information": metrics.mutual_information(log_probs, predictions.expected_entropy, check=False),
         "energy": predictions.energy,
     }
     if temperature is not None:
-        scaled = scale(log_probs, temperature)
+        scaled = scale(log_probs, temperature, check=False)
         scores["max_probability_scaled"] = -np.max(scaled, axis=1)
-        scores["entropy_scaled"] = metrics.entropy(scaled)
+        scores["entropy_scaled"] = metrics.entropy(scaled, check=False)
     return scores
 
 
