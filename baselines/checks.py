@@ -1,8 +1,8 @@
 """Conformance checks: what every method must get right, built-in or not. Each is named after the fact it establishes.
 
-    subject = Subject(method, make_problem, unseen)
-    for check in CHECKS:
-        check(subject)  # raises CheckFailed with what is wrong
+subject = Subject(method, make_problem, unseen)
+for check in CHECKS:
+    check(subject)  # raises CheckFailed with what is wrong
 """
 
 from __future__ import annotations

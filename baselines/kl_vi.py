@@ -34,7 +34,7 @@ class KLVI:
 
     family: Literal["mean_field", "low_rank"] = "mean_field"
     kl_weight: float = 1.0
-    prior_scale: float = 0.3
+    prior_scale: float = 0.6
     rank: int = 10
     noise: Literal["shared", "antithetic", "per_example"] = "antithetic"
     draws: int = 32

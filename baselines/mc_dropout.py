@@ -22,8 +22,8 @@ GATES = (nn.MultiheadAttention, nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.Hardsi
 class FixedMasks(TorchFunctionMode):
     """Within it, every call of a dropout function applies a mask that depends on the pass and the call alone.
 
-    A mask is shared by the batch: one pass is one thinned network, so an image's logits do not depend on its neighbours.
-    Functions are caught rather than modules because many timm models call dropout without a module.
+    A mask is shared by the batch: one pass is one thinned network, and an image's logits do not depend on its
+    neighbours. Functions are caught rather than modules because many timm models call dropout without a module.
     """
 
     def __init__(self, seed: int, index: int) -> None:
@@ -109,4 +109,8 @@ def add_before_head(model: nn.Module, rate: float) -> None:
     heads = [m for m in model.modules() if isinstance(m, nn.Linear)]
     if not heads:
         raise Unsupported(f"{type(model).__name__} has no linear layer to drop before: use placement=all")
-    heads[-1].register_forward_pre_hook(lambda m, inputs: (F.dropout(inputs[0], rate, m.training), *inputs[1:]))
+
+    def drop(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return F.dropout(inputs[0], rate, module.training), *inputs[1:]
+
+    heads[-1].register_forward_pre_hook(drop)

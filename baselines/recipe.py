@@ -13,8 +13,8 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Recipe(BaseModel):
     """Training recipe.
 
-    Exactly one of ``epochs`` and ``max_steps`` is given. ``warmup`` is the fraction of all steps over which the learning
-    rate rises linearly. ``clip_norm`` bounds the norm of the whole gradient, for every method alike.
+    Exactly one of ``epochs`` and ``max_steps`` is given. ``warmup`` is the fraction of all steps over which the
+    learning rate rises linearly. ``clip_norm`` bounds the norm of the whole gradient, for every method alike.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

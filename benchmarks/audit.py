@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from ivi.layers import RandomLayer
 from baselines.protocol import Predictor
+from ivi.layers import RandomLayer
 from leaderboard.record import Audit
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from baselines.checks import CHECKS, CheckFailed, CheckSkipped, Subject
 from baselines.protocol import Method, Problem
-from baselines.spec import MethodSpec, parse
+from baselines.spec import MethodSpec
 from benchmarks.problem import TaskData, load_task_data, make_problem
 from benchmarks.suite import Run, load_task
 
@@ -33,10 +33,9 @@ def subject_of(spec: MethodSpec) -> Subject:
     return Subject(method, problem, unseen)
 
 
-def check_method(name: str, console: Console) -> bool:
-    """Run every check on the method that ``name`` specifies, show what holds, and say whether all does."""
+def check_method(spec: MethodSpec, console: Console) -> bool:
+    """Run every check on the method ``spec``, show what holds, and say whether all does."""
     torch.set_num_threads(1)  # these networks are too small to share out
-    spec = parse(name)
     subject = subject_of(spec)
     console.print(f"{spec.label} on {TASK}, {UNSEEN} unseen images")
     failed = 0

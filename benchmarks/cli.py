@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from baselines.names import UserError, unknown
+from baselines.spec import parse, split
 from benchmarks import results, views
 from benchmarks.suite import Run, Suite, load_suite, plan
 from leaderboard import table as board
@@ -149,9 +150,10 @@ def check(
     method: Annotated[str, typer.Argument(help="A method's name, or path/to/file.py:Class.")],
 ) -> None:
     """Check a method, built-in or your own, against the contract: each check is named after the fact it establishes."""
+    spec = parse(method)
     from benchmarks.check import check_method
 
-    if not check_method(method, console):
+    if not check_method(spec, console):
         raise typer.Exit(1)
 
 
@@ -159,8 +161,6 @@ def _runs(
     suite: str, methods: str | None, seeds: int | None, device: str, extra: list[str] | None
 ) -> tuple[Suite, list[Run]]:
     """The suite, with what the command line changes in it, and its runs."""
-    from baselines.spec import split
-
     chosen = load_suite(suite)
     changes: dict[str, Any] = {}
     if seeds is not None:

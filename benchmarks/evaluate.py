@@ -37,7 +37,7 @@ def predict(predictor: Predictor, source: BatchSource, labelled: bool, batch_siz
 
 
 def reduce_members(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits [members, batch, classes] -> log of the mean probability [batch, classes], expected entropy, energy [batch].
+    """Logits [members, batch, classes] -> log mean probability [batch, classes], expected entropy and energy [batch].
 
     Probabilities are averaged, not logits, in log space and in float32.
     """

@@ -36,7 +36,8 @@ def make_runs(runs: Sequence[Run], folder: Path, workers: int | None, retry: boo
         known = estimates(runs, records)
         typical = sum(known.values()) / len(known) if known else 1.0
         seconds = {job.run.run_id: known.get(job.run.run_id, typical) for job in jobs}
-        console.print(f"{len(jobs)} of {len(runs)} runs to make, {workers} at a time, {threads} threads each → {folder}")
+        plan = f"{len(jobs)} of {len(runs)} runs to make, {workers} at a time, torch threads: {threads} → {folder}"
+        console.print(plan, highlight=False)
         with SuiteProgress(console, seconds) as progress:
             for run, record in run_jobs(jobs, folder, workers, threads, progress.advance):
                 progress.finish(run, record)

@@ -39,7 +39,7 @@ class TaskInfo(_Part):
 
 
 class MethodInfo(_Part):
-    """The method: ``label`` names its row; ``package`` is None for a method loaded from a path, which is never ranked."""
+    """The method: ``label`` names its row; ``package`` is None for one loaded from a path, which is never ranked."""
 
     label: str
     name: str
@@ -173,8 +173,8 @@ def read(path: Path) -> Record:
     Raises:
         RecordError: the file is damaged, or newer than this program.
     """
+    data = path.read_bytes()
     try:
-        data = path.read_bytes()
         return Record.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]

@@ -14,6 +14,9 @@ from leaderboard.statistics import Interval, t_interval
 if TYPE_CHECKING:
     import pandas as pd
 
+LATEX = str.maketrans(
+    {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "×": r"$\times$", "_": r"\_", "%": r"\%", "–": "--"}
+)
 BASELINE = "map"
 """The method that costs are ratios to."""
 
@@ -228,10 +231,9 @@ def as_markdown(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> str
 def as_latex(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> str:
     """A LaTeX tabular (booktabs) with its footnotes as comments."""
     head, body, notes = shown(rows, columns)
-    swap = {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "×": r"$\times$", "_": r"\_", "%": r"\%", "–": "--"}
-    lines = [" & ".join(line).translate({ord(k): v for k, v in swap.items()}) + r" \\" for line in (head, *body)]
+    lines = [" & ".join(line).translate(LATEX) + r" \\" for line in (head, *body)]
     align = "l" * (len(head) - len(columns) - 1) + "r" * (len(columns) + 1)
     return "\n".join(
-        [rf"\begin{{tabular}}{{{align}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]
-        + [f"% {note}" for note in notes]
+        [rf"\begin{{tabular}}{{{align}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+        + [r"\end{tabular}", *(f"% {note}" for note in notes)]
     )

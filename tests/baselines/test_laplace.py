@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from baselines.laplace import Laplace
-from benchmarks.check import subject_of
 from baselines.spec import parse
+from benchmarks.check import subject_of
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,9 @@ def test_an_empty_or_doubled_list_in_a_suite_is_refused(tmp_path):
             load_suite(str(file))
 
 
-@pytest.mark.parametrize(("load", "wrong", "right"), [(load_task, "mnist5k-lenet", "mnist5k-lenet5"), (load_suite, "quik", "quick")])
+@pytest.mark.parametrize(
+    ("load", "wrong", "right"), [(load_task, "mnist5k-lenet", "mnist5k-lenet5"), (load_suite, "quik", "quick")]
+)
 def test_a_misspelt_name_is_answered_with_the_nearest(load, wrong, right):
     with pytest.raises(UserError, match=f"did you mean '{right}'"):
         load(wrong)

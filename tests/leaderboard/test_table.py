@@ -9,8 +9,8 @@ import pytest
 from builders import made
 
 from leaderboard.record import Error
-from leaderboard.table import COLUMNS, Planned, as_json, as_latex, as_markdown, cell, fold, frame, planned_of
 from leaderboard.statistics import Interval
+from leaderboard.table import COLUMNS, Planned, as_json, as_latex, as_markdown, cell, fold, frame, planned_of
 
 
 def row_of(records, method="map", planned=None):

@@ -26,7 +26,8 @@ def record(**changes):
             state_bytes=28,
         ),
         "environment": Environment(
-            commit="c", dirty=False, packages={}, python="3", device="cpu", device_name="x", cpu="x", threads=1, started=""
+            **{key: "x" for key in ("commit", "python", "device_name", "cpu", "started")},
+            **{"dirty": False, "packages": {}, "device": "cpu", "threads": 1},
         ),
     }
     return Record(**values | changes)

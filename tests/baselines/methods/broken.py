@@ -1,4 +1,4 @@
-"""Methods that are wrong on purpose, each in one way, and two that end badly: what the checks and the runner are for."""
+"""Methods that are wrong on purpose, each in one way, and four that end badly."""
 
 from dataclasses import dataclass
 
