@@ -84,6 +84,12 @@ class Sampler:
         return Draw(torch.stack([z, -z]), "own", num_examples) if num_examples > 1 else Draw(z)
 
 
+# A generator cannot enter a compiled graph: with one, the noise is drawn outside and breaks the graph in two.
+@torch.compiler.disable
+def _randn(shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
+
+
 class RandomLayer(nn.Module, ABC):
     """A layer whose weight and bias are a draw from N(mu, S Sᵀ) while training, their mean mu otherwise.
 
@@ -111,12 +117,13 @@ class RandomLayer(nn.Module, ABC):
 
     def noise_like(self, generator: torch.Generator | None, *lead: int) -> Tensor:
         """Draw z, [*lead, D], on the generator's device, and bring it to the layer's."""
-        device = self.weight.device if generator is None else generator.device
         # Half-precision weights get the noise of single precision, rounded: the stream of draws is the same.
         dtype = torch.float64 if self.weight.dtype == torch.float64 else torch.float32
-        size = self.covariance.noise_size(self.shape)
-        z = torch.randn(*lead, size, generator=generator, device=device, dtype=dtype)
-        return z.to(self.weight.device)
+        shape = (*lead, self.covariance.noise_size(self.shape))
+        if generator is None:
+            return torch.randn(shape, device=self.weight.device, dtype=dtype)
+        noise: Tensor = _randn(shape, generator, dtype)  # pyright: ignore[reportCallIssue]
+        return noise.to(self.weight.device)
 
     def draw_weights(self, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """mu + S z for z [..., D]: weight [..., *shape], bias [..., outputs]."""

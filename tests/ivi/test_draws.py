@@ -10,7 +10,7 @@ from torch import nn
 import ivi
 from ivi.predict import Draws
 
-COVARIANCES = [ivi.LowRank(3), ivi.Diagonal(), ivi.Full(), ivi.Kronecker(2, 2)]
+COVARIANCES = [ivi.LowRank(3), ivi.LowRank(0), ivi.Diagonal(), ivi.Full(), ivi.Kronecker(2, 2)]
 
 
 def generator(seed=0):
@@ -48,7 +48,7 @@ def make_net(small_net, images):
 
 
 @pytest.mark.parametrize("layers", ["ends", "last", "all", ["6"]], ids=str)
-@pytest.mark.parametrize("covariance", COVARIANCES, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("covariance", COVARIANCES, ids=str)
 def test_predictions_equal_a_loop_over_explicit_weights(make_net, images, covariance, layers):
     net = make_net(covariance=covariance, layers=layers)
     for head_draws in (1, 3):
@@ -145,7 +145,7 @@ def test_antithetic_halves_see_opposite_noise(make_net, images, num_examples):
     torch.testing.assert_close(out, expected, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("covariance", COVARIANCES, ids=str)
 def test_per_example_noise_gives_each_its_own_weights(make_net, images, covariance):
     net, x = silent(make_net(noise="per_example", covariance=covariance, layers="all")), images()
     out = net(x)
@@ -163,7 +163,7 @@ def gradient_samples(net, x, y, num):
     return torch.stack(samples)
 
 
-def test_every_noise_is_unbiased_and_the_cheaper_the_noisier(make_net, images):
+def test_every_noise_is_unbiased_and_shared_noise_varies_most(make_net, images):
     x, y = images(), torch.arange(8) % 3
     samples = {}
     for noise in ("shared", "antithetic", "per_example"):
@@ -174,9 +174,13 @@ def test_every_noise_is_unbiased_and_the_cheaper_the_noisier(make_net, images):
         spread = samples[noise].std(0) / math.sqrt(2000)
         moving = spread > 1e-12
         assert ((samples[noise].mean(0) - exact)[moving] / spread[moving]).abs().max() < 5.5
-    variance = {noise: values.var(0).sum().item() for noise, values in samples.items()}
-    assert variance["per_example"] < 0.5 * variance["shared"]
-    assert variance["antithetic"] < 0.9 * variance["shared"]
+    every = {noise: values.var(0).sum().item() for noise, values in samples.items()}
+    named = [(name, p.numel()) for name, p in make_net().named_parameters()]
+    start = sum(size for _, size in named[: [name for name, _ in named].index("8.weight")])
+    head = {noise: values[:, start : start + 18].var(0).sum().item() for noise, values in samples.items()}
+    for noise in ("antithetic", "per_example"):
+        assert every[noise] < every["shared"]
+        assert head[noise] < 0.4 * head["shared"]
 
 
 def test_a_layer_called_by_itself_draws_for_itself(make_net, images):
@@ -201,7 +205,7 @@ def test_gradient_checkpointing_sees_the_same_draw_twice(small_net, images):
     for wrap in (lambda b: b, lambda b: Checkpointed(b, False), lambda b: Checkpointed(b, True)):
         body = small_net()
         net = wrap(body)
-        ivi.variationalize(net, layers="all", example=images(), generator=generator())
+        ivi.variationalize(net, layers="all", example=images().requires_grad_(), generator=generator())
         body[5].eval()
         net(images().requires_grad_()).square().sum().backward()
         gradients.append([p.grad for p in body.parameters()])
@@ -245,18 +249,32 @@ def test_channels_last_changes_nothing(lenet):
         torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("noise", ["shared", "antithetic"])
-def test_a_compiled_network_draws_anew_and_agrees_with_eager(lenet, noise):
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # inside torch.compile
+@pytest.mark.parametrize("noise", ["shared", "antithetic", "per_example"])
+def test_a_compiled_network_with_a_generator_agrees_with_eager(lenet, noise):
+    torch._dynamo.reset()
     x = torch.randn(8, 1, 28, 28)
     net = ivi.variationalize(lenet(), noise=noise, example=x, generator=generator())
     compiled = torch.compile(copy.deepcopy(net), backend="aot_eager")
     for _ in range(3):
         expected, actual = net(x), compiled(x)
         torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
-    assert not torch.equal(compiled(x), compiled(x))
-    expected.sum().backward(), actual.sum().backward()
+    expected.sum().backward()
+    actual.sum().backward()
     for one, other in zip(net.parameters(), compiled.parameters(), strict=True):
         torch.testing.assert_close(other.grad, one.grad, atol=1e-3, rtol=1e-4)
     compiled.eval()
     torch.testing.assert_close(compiled(x), net.eval()(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("noise", ["shared", "antithetic", "per_example"])
+def test_without_a_generator_a_pass_compiles_to_one_graph_that_draws_anew(lenet, noise):
+    torch._dynamo.reset()
+    x = torch.randn(8, 1, 28, 28)
+    net = ivi.variationalize(lenet(), noise=noise, example=x)
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    outputs = [compiled(x) for _ in range(3)]
+    assert not torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[1], outputs[2])
+    outputs[2].sum().backward()
+    assert all(p.grad is not None for p in net.parameters())

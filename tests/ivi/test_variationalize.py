@@ -188,8 +188,8 @@ def test_misuse_is_refused_with_a_reason(small_net, images):
         ivi.variationalize(small_net(), noise="none", example=images())
     with pytest.raises(ValueError, match="call ivi.variationalize first"):
         ivi.predict(small_net(), images())
-    with pytest.raises(ValueError, match="rank must be at least 1"):
-        ivi.LowRank(0)
+    with pytest.raises(ValueError, match="rank must be at least 0"):
+        ivi.LowRank(-1)
     with pytest.raises(ValueError, match="ranks must be at least 1"):
         ivi.Kronecker(2, 0)
 
