@@ -3,8 +3,8 @@
 After Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations"
 (ICLR 2019): the same 15 kinds, and where one number decides the strength, theirs. Published are two columns, for 32
 pixels (CIFAR-10-C) and for 224 (ImageNet-C); sizes between take the geometric mean that their logarithm lies at.
-Frost is drawn, not photographed, and every kind grows with severity (theirs does not for elastic and glass), so these
-are not the bytes of the published sets: read docs/data.md before comparing.
+Frost is drawn, not photographed; glass, elastic and small-image blurs are set to grow with severity, which theirs do
+not all do. So these are not the bytes of the published sets: read docs/data.md before comparing.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ _STRENGTHS: dict[str, tuple[tuple[Strength, ...], tuple[Strength, ...]]] = {
     "impulse_noise": (_column(0.01, 0.02, 0.03, 0.05, 0.07), _column(0.03, 0.06, 0.09, 0.17, 0.27)),
     "defocus_blur": (_column(0.8, 1.0, 1.2, 1.5, 1.8), _column(3, 4, 6, 8, 10)),
     "glass_blur": (
-        ((0.3, 0.2, 1), (0.3, 0.4, 1), (0.3, 0.6, 1), (0.4, 0.8, 1), (0.4, 1.0, 1)),
+        ((0.4, 0.2, 1), (0.4, 0.4, 1), (0.4, 0.6, 1), (0.4, 0.8, 1), (0.4, 1, 1)),
         ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
     ),
     "motion_blur": (

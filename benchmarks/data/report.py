@@ -118,6 +118,10 @@ def _splits_table(name: str) -> Table:
             table.add_row(facts.name, f"{facts.examples:,}", facts.fingerprint, checked, f"{facts.duplicates:,}", also)
     except DataError as error:
         table.add_row("-", "-", str(error), "-", "-", "-")
+    spec = read_spec(name)
+    if "corrupted" in spec.splits:
+        examples = f"{spec.splits['corrupted'].examples:,} each"
+        table.add_row("fog/3 and the like", examples, whereabouts(spec), "no: the spec states none", "-", "-")
     return table
 
 

@@ -112,6 +112,7 @@ class StreamSource:
             pictures,
             batch_sampler=batches,
             num_workers=self._workers,
+            generator=torch.Generator().manual_seed(seed),  # or the loader would draw from the global one
             pin_memory=self._device.type == "cuda",
         )
         for pixels, labels in loader:

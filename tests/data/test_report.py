@@ -1,0 +1,69 @@
+"""What ``ivi data`` shows."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from benchmarks.data.report import contact_sheets, details, overview, split_facts
+from benchmarks.data.spec import CORRUPTIONS, names, read_spec
+
+TEST_AND_TRAIN = """
+    [[sources]]
+    kind = "local"
+    format = "parquet"
+    path = "."
+    splits = { train = "train.parquet", test = "test.parquet" }
+    """
+
+
+def shown(*tables) -> str:
+    console = Console(width=400, file=io.StringIO())
+    for table in tables:
+        console.print(table)
+    return console.file.getvalue()
+
+
+def test_the_overview_names_every_set_and_what_to_do_for_it():
+    text = shown(overview())
+    assert all(name in text for name in names())
+    assert "hub uoft-cs/cifar10@0b27149: needs a network, once" in text
+    assert "$IVI_DATA/cifar10" in text
+
+
+def test_details_show_sizes_fingerprints_groups_and_licence(warm):
+    text = shown(*details("mnist5k"))
+    spec = read_spec("mnist5k")
+    assert all(word in text for word in (spec.licence, "5,000", spec.splits["all"].fingerprint, "glyphs", "textures"))
+
+
+def test_details_of_a_set_that_is_not_here_say_so_in_their_place():
+    text = shown(*details("mnistc"))
+    assert "not here" in text and "put a copy into $IVI_DATA/mnistc" in text
+
+
+def test_overlap_between_splits_is_counted(tmp_path, cifar_like, write_spec):
+    train, test = cifar_like(20, 0), cifar_like(10, 1)
+    test = test.select([0, 1, 2]).to_list() + train.select([4, 5]).to_list() * 2 + test.select([3, 4, 5]).to_list()
+    train.to_parquet(tmp_path / "train.parquet")
+    type(train).from_list(test, features=train.features).to_parquet(tmp_path / "test.parquet")
+    facts = {facts.name: facts for facts in split_facts(write_spec(TEST_AND_TRAIN))}
+    assert facts["test"].repeated == {"train": 4} and facts["train"].repeated == {"test": 2}
+    assert facts["test"].duplicates == 2 and facts["train"].duplicates == 0
+    assert not facts["test"].pinned
+
+
+@pytest.mark.parametrize("name", ["digits", "glyphs"])
+def test_contact_sheets_show_splits_strangers_and_corruptions(tmp_path, warm, name):
+    sheets = {path.name: Image.open(path) for path in contact_sheets(name, tmp_path / "sheets")}
+    expected = {f"{name}.png", f"{name}-corruptions.png"} | ({"digits-ood.png"} if name == "digits" else set())
+    assert set(sheets) == expected
+    for sheet in sheets.values():
+        low, high = sheet.convert("L").getextrema()
+        assert (low, high) == (0, 255)
+        sheet.close()
+    side = read_spec(name).shape[1] * (56 // read_spec(name).shape[1])
+    assert sheets[f"{name}-corruptions.png"].size == (18 * side, len(CORRUPTIONS) * (side + 14))
