@@ -66,7 +66,7 @@ class Clock:
         return self.now(), self._open[-1].steps
 
     def charge(self, mark: tuple[float, int], cost: Reading, shared: float) -> None:
-        """Replace what the innermost open block measured since ``mark`` by ``cost``, of which ``shared`` s are shared."""
+        """Replace what the innermost open block measured since ``mark`` by ``cost``; ``shared``: seconds of it shared."""
         reading, (start, steps) = self._open[-1], mark
         reading.seconds += cost.seconds - (self.now() - start)
         reading.steps = steps + cost.steps

@@ -1,0 +1,28 @@
+"""Documents say what the code says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CODE = re.compile(r"<!-- code: (?P<file>\S+) -->\n```python\n(?P<code>.*?)```\n<!-- end -->", re.S)
+LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#]+)")
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_code_in_a_document_is_the_file_that_it_names(path):
+    for match in CODE.finditer(path.read_text()):
+        assert match["code"] == (ROOT / match["file"]).read_text(), match["file"]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_in_a_document_leads_somewhere(path):
+    for match in LINK.finditer(path.read_text()):
+        assert (path.parent / match["target"]).exists(), match["target"]
+
+
+def test_readme_has_the_commands_that_ci_runs():
+    readme = (ROOT / "README.md").read_text()
+    assert "```sh run\n" in readme and "```sh test\n" in readme
