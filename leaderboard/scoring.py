@@ -52,6 +52,22 @@ def unit(key: str) -> str:
     return "nats" if key.removesuffix("_scaled") in _NATS else ""
 
 
+def per_item(metric: str, predictions: Predictions) -> np.ndarray:
+    """[N] float64: the metric of each image, for `statistics.item_interval`; only for those that are a mean over images.
+
+    Raises:
+        ValueError: the metric is none of accuracy, nll, brier; or the predictions have no labels.
+    """
+    log_probs, labels = predictions.log_probs, _labels(predictions)
+    if metric == "accuracy":
+        return metrics.confidence_and_correct(log_probs, labels)[1].astype(np.float64)
+    if metric == "nll":
+        return metrics.nll_per_item(log_probs, labels)
+    if metric == "brier":
+        return metrics.brier_per_item(log_probs, labels)
+    raise ValueError(f"{metric} is not a mean over images: need accuracy, nll or brier")
+
+
 def score(sets: Mapping[str, Predictions]) -> dict[str, dict[str, float]]:
     """Every metric of every evaluation set, and the means over groups of sets.
 

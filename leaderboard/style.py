@@ -105,7 +105,10 @@ def plain_log_ticks(axes: Axes, ticks: Sequence[float] | None = None) -> None:
     """Numbers such as 0.5, 1, 2 on a logarithmic axis, in place of powers."""
     if ticks is None:
         low, high = axes.get_xlim()
-        ticks = [m * 10.0**e for e in range(-12, 16) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+        for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+            ticks = [m * 10.0**e for e in range(-12, 16) for m in steps if low <= m * 10.0**e <= high]
+            if len(ticks) > 2:
+                break
         ticks = ticks[:: max(1, -(-len(ticks) // 8))]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())

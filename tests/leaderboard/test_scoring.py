@@ -12,7 +12,7 @@ from scipy.special import log_softmax, logsumexp
 from leaderboard import metrics
 from leaderboard.calibration import fit_temperature, scale
 from leaderboard.predictions import Predictions
-from leaderboard.scoring import better, ood_scores, score, unit
+from leaderboard.scoring import better, ood_scores, per_item, score, unit
 
 OOD_METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
 
@@ -140,3 +140,12 @@ def test_each_number_knows_which_way_is_better_and_its_unit(result):
     assert better("entropy") == better("temperature") == better("mutual_information") == ""
     assert unit("nll_scaled") == unit("entropy") == "nats"
     assert unit("auroc_entropy") == unit("ece") == ""
+
+
+def test_the_mean_over_images_is_the_metric(sets, result):
+    for metric in ("accuracy", "nll", "brier"):
+        assert per_item(metric, sets["test"]).mean() == pytest.approx(result["test"][metric], rel=1e-9)
+    with pytest.raises(ValueError, match="not a mean over images"):
+        per_item("ece", sets["test"])
+    with pytest.raises(ValueError, match="no labels"):
+        per_item("nll", sets["ood_far/faces"])
