@@ -53,7 +53,7 @@ def unit(key: str) -> str:
 
 
 def per_item(metric: str, predictions: Predictions) -> np.ndarray:
-    """[N] float64: the metric of each image, for `statistics.item_interval`; only for those that are a mean over images.
+    """[N] float64: the metric of each image, for `statistics.item_interval`; for those that are a mean over images.
 
     Raises:
         ValueError: the metric is none of accuracy, nll, brier; or the predictions have no labels.
