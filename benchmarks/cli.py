@@ -120,6 +120,9 @@ def table(
     device: Device = "auto",
     out: Out = RESULTS,
     method: Extra = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Put the Markdown table into this file, between its marks for the suite.")
+    ] = None,
 ) -> None:
     """Show the table of a suite from its records: mean over seeds ± 95 % t interval; costs as ratios to MAP."""
     records = read_all(out)
@@ -133,6 +136,12 @@ def table(
         if methods is None:
             planned += results.unplanned(runs, records)
     rows = board.fold(records, planned)
+    if write is not None:
+        try:
+            write.write_text(board.insert(write.read_text(), suite or "all", board.as_markdown(rows)))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{write}: {getattr(error, 'strerror', None) or error}") from None
+        return
     if format is Format.terminal:
         console.print(views.table(rows, title, console.width))
         return
@@ -179,8 +188,8 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
-        raise unknown("device", name, ["auto", "cpu", "cuda", "mps"])
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise unknown("device", name, ["auto", "cpu", "cuda"])
     return name
 
 

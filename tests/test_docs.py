@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.results import planned
+from benchmarks.suite import load_suite, plan
+from leaderboard import table
+from leaderboard.record import read_all
+
 ROOT = Path(__file__).parent.parent
 CODE = re.compile(r"<!-- code: (?P<file>\S+) -->\n```python\n(?P<code>.*?)```\n<!-- end -->", re.S)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#]+)")
@@ -21,6 +26,14 @@ def test_code_in_a_document_is_the_file_that_it_names(path):
 def test_every_link_in_a_document_leads_somewhere(path):
     for match in LINK.finditer(path.read_text()):
         assert (path.parent / match["target"]).exists(), match["target"]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_a_table_in_a_document_is_what_the_published_records_say(path):
+    for name in re.findall("<!-- table: (\\S+) -->", path.read_text()):
+        runs = plan(load_suite(name))
+        rows = table.fold(read_all(ROOT / "leaderboard" / "records"), planned(runs))
+        assert table.insert(path.read_text(), name, table.as_markdown(rows)) == path.read_text()
 
 
 def test_readme_has_the_commands_that_ci_runs():

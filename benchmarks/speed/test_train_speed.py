@@ -61,6 +61,5 @@ def test_map_through_the_harness_against_a_bare_loop(benchmark):
     ratios = [a / b for a, b in pairs]
     ratio = statistics.median(ratios)
     benchmark.extra_info["ratio"] = ratio
-    print(
-        f"\nMAP fit, harness : bare loop = {ratio:.3f} (median of {len(ratios)}; {min(ratios):.3f} to {max(ratios):.3f})"
-    )
+    spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+    print(f"\nMAP fit, harness : bare loop = {ratio:.3f} (median of {len(ratios)} pairs; {spread})")
