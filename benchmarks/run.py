@@ -48,12 +48,12 @@ def execute(run: Run, folder: Path, attempt: int, threads: int, report: Report) 
 def _measure(run: Run, record: Record, folder: Path, report: Report) -> Record:
     device = torch.device(run.device)
     method = run.method.create()
+    clock = Clock(device)
     task_data = load_task_data(run.task)
     record = _with(record, "task", fingerprints=task_data.fingerprints)
     record = _with(record, "method", recipe_changes=recipe_changes(method))
     warm_up(make_problem(run, task_data, method, _no_reuse, _no_progress))
 
-    clock = Clock(device)
     progress = _progress(report)
     fits = Fits(folder / ".fits", code_hash(), run, task_data, clock, progress)
     predictor, problem, fitting = fits.fit(method, run)

@@ -59,7 +59,7 @@ class Cost(_Part):
         predict_s: logits of ``predict_examples`` images.
         steps: optimizer steps, with those taken over.
         peak_memory_fit, peak_memory_predict: CUDA: the allocator's peak; CPU: peak resident memory of the process less
-            what it held when its libraries were loaded and warm.
+            what it held when its libraries were loaded, so with the data.
         parameters: trainable numbers in the predictor.
         state_bytes: size of the predictor's state.
         fit_flops, predict_flops: counted floating-point operations (predict: for one image); None where not counted.

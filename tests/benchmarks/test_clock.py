@@ -24,8 +24,8 @@ def test_a_block_is_measured_in_seconds_steps_and_bytes():
         step(3)
         time.sleep(0.05)
         torch.zeros(25_000_000).add_(1)
-    assert reading.steps == 3 and 0.05 < reading.seconds < 5
-    assert 95e6 < reading.peak_memory < 200e6
+    assert reading.steps == 3 and 0.05 < reading.seconds < 3
+    assert 80e6 < reading.peak_memory < 200e6
 
 
 def test_the_peak_of_one_block_is_not_charged_to_the_next():
@@ -45,7 +45,7 @@ def test_an_inner_block_counts_for_the_outer_too():
         with clock() as inner:
             step(2)
     assert (inner.steps, outer.steps) == (2, 2)
-    assert outer.peak_memory > 95e6 > inner.peak_memory
+    assert outer.peak_memory > 80e6 > inner.peak_memory
 
 
 def test_what_is_taken_over_replaces_the_time_of_getting_it():
