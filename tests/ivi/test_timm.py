@@ -1,0 +1,105 @@
+"""Forty architectures of twenty-odd families go through the whole life of a variational network."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import ivi
+
+timm = pytest.importorskip("timm")
+
+# Name -> input size where it is not 64; image-size arguments for those that fix theirs.
+CONVOLUTIONAL = {
+    "resnet10t": 64, "resnet18": 32, "resnetv2_18": 32, "resnext26ts": 64, "seresnet18": 32, "ecaresnet26t": 64,
+    "res2net50_14w_8s": 64, "regnetx_002": 64, "regnety_002": 64, "regnetz_005": 64, "densenet121": 32, "vgg11": 32,
+    "vgg11_bn": 32, "convnext_atto": 64, "convnextv2_atto": 64, "efficientnet_b0": 32, "tf_efficientnet_lite0": 64,
+    "efficientnetv2_rw_t": 32, "mobilenetv2_050": 64, "mobilenetv3_small_050": 64, "mobilenetv4_conv_small_050": 64,
+    "mnasnet_small": 64, "ghostnet_050": 64, "nf_regnet_b0": 64, "dm_nfnet_f0": 64, "nf_resnet26": 64,
+    "cspresnet50": 64, "darknet17": 64, "dla34": 64, "hrnet_w18_small": 64, "inception_next_atto": 64,
+    "repvgg_a0": 32, "edgenext_xx_small": 64, "fasternet_t0": 64, "hardcorenas_a": 64, "legacy_senet154": None,
+    "rexnet_100": 64, "starnet_s1": 64, "vovnet39a": 64, "xception41": 64, "poolformer_s12": 64, "lcnet_035": 64,
+}  # fmt: skip
+TRANSFORMERS = {
+    "vit_tiny_patch16_224": 32, "deit_tiny_distilled_patch16_224": 32, "vit_relpos_small_patch16_224": 32,
+    "swin_tiny_patch4_window7_224": 56, "mixer_s32_224": 64, "resmlp_12_224": 32, "gmlp_ti16_224": 32,
+    "cait_xxs24_224": 32, "pit_ti_224": None, "xcit_nano_12_p16_224": 64, "mobilevit_xxs": 64, "maxvit_rmlp_pico_rw_256": 64,
+    "coatnet_nano_rw_224": 64, "levit_128s": None, "efficientformerv2_s0": 64, "beit_base_patch16_224": None,
+    "twins_svt_small": 64, "pvt_v2_b0": 64, "eva02_tiny_patch14_224": 28, "tiny_vit_5m_224": 64,
+}  # fmt: skip
+FIXED_SIZE = (
+    "vit_",
+    "deit",
+    "swin",
+    "mixer",
+    "resmlp",
+    "gmlp",
+    "cait",
+    "maxvit",
+    "coatnet",
+    "eva02",
+    "efficientformerv2",
+    "tiny_vit",
+)
+CASES = {name: size for name, size in (CONVOLUTIONAL | TRANSFORMERS).items() if size is not None}
+
+
+def make(name, size):
+    options = {"img_size": size} if name.startswith(FIXED_SIZE) else {}
+    return timm.create_model(name, num_classes=5, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_any_timm_model_trains_predicts_saves_and_loads(name, tmp_path):
+    size = CASES[name]
+    x, y = torch.randn(2, 3, size, size), torch.tensor([0, 3])
+    plain = make(name, size).eval()
+    generator = torch.Generator().manual_seed(0)
+    net = ivi.variationalize(copy.deepcopy(plain), ivi.LowRank(2, scale=0.1), example=x, generator=generator)
+    assert len(ivi.random_layers(net)) == 2
+    with torch.inference_mode():
+        expected = plain(x)
+        scale = expected.abs().max().item()
+        mean = net.eval()(x)
+        torch.testing.assert_close(mean, expected, atol=1e-5 * scale, rtol=0)
+        zero = copy.deepcopy(net)
+        for layer in ivi.random_layers(zero).values():
+            for factor in layer.factors.values():
+                factor.zero_()
+        still = ivi.predict(zero, x, 3, generator)
+        torch.testing.assert_close(still, expected.expand(3, -1, -1), atol=1e-4 * scale, rtol=0)
+    net.train()
+    optimizer = torch.optim.SGD(ivi.param_groups(net, 1e-4), lr=1e-4, momentum=0.9)
+    for _ in range(2):
+        optimizer.zero_grad()
+        out = net(x)
+        loss = nn.functional.cross_entropy(sum(out) / len(out) if isinstance(out, tuple) else out, y)
+        loss.backward()
+        optimizer.step()
+    assert loss.isfinite()
+    assert all(f.grad is not None for layer in ivi.random_layers(net).values() for f in layer.factors.values())
+    with torch.inference_mode():
+        draws = ivi.sample_draws(net, 2, generator, head_draws=2)
+        logits = ivi.predict(net, x, draws)
+        assert logits.shape == (4, 2, 5)
+        torch.save(net.state_dict(), tmp_path / "net.pt")
+        other = ivi.variationalize(make(name, size), ivi.LowRank(2), example=x)
+        other.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
+        torch.testing.assert_close(ivi.predict(other, x, draws), logits, rtol=0, atol=0)
+        assert not torch.equal(logits[0], logits[1])
+
+
+def test_the_list_is_long_and_wide():
+    families = {name.split("_")[0].rstrip("0123456789t") for name in CASES}
+    assert len(CASES) >= 40
+    assert len(families) >= 20
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224"])
+def test_the_example_of_a_timm_model_comes_from_its_configuration(name):
+    net = ivi.variationalize(timm.create_model(name, num_classes=5, in_chans=1))
+    first, last = ivi.random_layers(net)
+    assert first in ("conv1.0", "patch_embed.proj")
+    assert last in ("fc", "head")
