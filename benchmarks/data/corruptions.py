@@ -114,11 +114,10 @@ def _motion_blur(x: Tensor, noise: ImageNoise, c: Strength) -> Tensor:
 
 
 def _zoom_blur(x: Tensor, noise: ImageNoise, c: Strength) -> Tensor:
-    factors = [1 + c[0] * i / 10 for i in range(1, 11)]
-    total = x.clone()
-    for factor in factors:
-        total += filters.zoomed(x, factor)
-    return total / (len(factors) + 1)
+    total = 2 * x  # the image itself and its copy enlarged by 1
+    for i in range(1, 11):
+        total += filters.zoomed(x, 1 + c[0] * i / 10)
+    return total / 12
 
 
 def _snow(x: Tensor, noise: ImageNoise, c: Strength) -> Tensor:
@@ -244,7 +243,7 @@ _STRENGTHS: dict[str, tuple[tuple[Strength, ...], tuple[Strength, ...]]] = {
         ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
     ),
     # How much the last of the averaged copies is enlarged.
-    "zoom_blur": (_column(0.06, 0.11, 0.16, 0.21, 0.26), _column(0.11, 0.16, 0.21, 0.26, 0.31)),
+    "zoom_blur": (_column(0.05, 0.10, 0.15, 0.20, 0.25), _column(0.10, 0.15, 0.20, 0.24, 0.30)),
     # Mean and spread of the noise, zoom, threshold, smear radius and sigma, share of the original kept.
     "snow": (
         (
