@@ -8,12 +8,14 @@ from typing import Literal
 import ivi
 from baselines.protocol import Problem
 from baselines.train import train
-from baselines.variational import VariationalPredictor, example, noise_generator
+from baselines.variational import VariationalPredictor, example, noise_generator, optimizer_groups
 
 
 @dataclass(frozen=True)
 class ImplicitVI:
     """Implicit-bias VI (Wenger et al. 2025, arXiv 2505.20235): low-rank Gaussian weights, trained on the expected loss.
+
+    The recipe's weight decay acts on the mean, as on every method's weights, and never on the covariance.
 
     Attributes:
         rank: rank R of the covariance of each random layer; 0 leaves a point estimate.
@@ -44,8 +46,7 @@ class ImplicitVI:
 
     def fit(self, problem: Problem) -> VariationalPredictor:
         """Train on the expected loss by the recipe."""
-        predictor, recipe = self.predictor(problem), problem.recipe
+        predictor = self.predictor(problem)
         ivi.set_generator(predictor.net, noise_generator(problem, "train"))
-        optimizer = "sgd" if recipe.optimizer == "sgd" else "adam"
-        train(predictor.net, problem, groups=ivi.param_groups(predictor.net, recipe.lr, optimizer=optimizer))
+        train(predictor.net, problem, groups=optimizer_groups(predictor.net, problem.recipe))
         return predictor

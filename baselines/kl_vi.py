@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import ivi
 from baselines.protocol import Problem
 from baselines.train import cross_entropy, train
-from baselines.variational import VariationalPredictor, example, noise_generator
+from baselines.variational import VariationalPredictor, example, noise_generator, optimizer_groups
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class KLVI:
 
     def fit(self, problem: Problem) -> VariationalPredictor:
         """Train on the negative ELBO per example by the recipe."""
-        predictor, recipe = self.predictor(problem), problem.recipe
+        predictor = self.predictor(problem)
         net = predictor.net
         ivi.set_generator(net, noise_generator(problem, "train"))
         prior = ivi.prior(net)
@@ -65,6 +65,5 @@ class KLVI:
         def objective(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
             return cross_entropy(net, x, y) + weight * ivi.kl(net, prior)
 
-        optimizer = "sgd" if recipe.optimizer == "sgd" else "adam"
-        train(net, problem, objective=objective, groups=ivi.param_groups(net, recipe.lr, optimizer=optimizer))
+        train(net, problem, objective=objective, groups=optimizer_groups(net, problem.recipe))
         return predictor

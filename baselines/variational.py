@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 import ivi
 from baselines.protocol import Problem
+from baselines.recipe import Recipe
 from baselines.seeds import derive_seed
 
 
@@ -26,6 +29,16 @@ class VariationalPredictor(nn.Module):
 def noise_generator(problem: Problem, purpose: str) -> torch.Generator:
     """The method's own noise for one purpose; the same numbers on every device."""
     return torch.Generator().manual_seed(derive_seed(problem.seeds.noise, purpose))
+
+
+def optimizer_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Means under the recipe's weight decay, covariance factors under none: it would be a regularizer of its own."""
+    groups = ivi.param_groups(net, recipe.lr, optimizer="sgd" if recipe.optimizer == "sgd" else "adam")
+    return [
+        {"params": group["params"], "lr": group["lr"]}
+        | ({"weight_decay": 0.0} if group["kind"] == "covariance" else {})
+        for group in groups
+    ]
 
 
 def example(problem: Problem) -> Tensor:

@@ -103,7 +103,7 @@ def run(
         raise UserError(f"--jobs must be at least 1, not {jobs}")
     records = make_runs(runs, out, jobs, retry, console)
     rows = board.fold(records, results.planned(runs))
-    console.print(views.table(rows, chosen.description, console.width))
+    views.show_table(console, rows, chosen.description)
     found = latest(records)
     failed = [run for run in runs if run.run_id in found and found[run.run_id].status not in ("ok", "skipped")]
     if failed:
@@ -143,7 +143,7 @@ def table(
             raise UserError(f"{write}: {getattr(error, 'strerror', None) or error}") from None
         return
     if format is Format.terminal:
-        console.print(views.table(rows, title, console.width))
+        views.show_table(console, rows, title)
         return
     text = {
         Format.md: board.as_markdown,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -69,19 +69,33 @@ def plan(runs: Sequence[Run], records: list[Record]) -> Group:
     return Group(view, Text(words + (f", {unknown} runs of unknown length" if unknown else "")))
 
 
-def table(rows: Sequence[board.Row], title: str, width: int) -> Group:
-    """The board on a terminal of ``width`` columns: intervals go below their means where there is no room beside."""
-    head, body, notes = board.shown(rows)
-    wide = sum(max(len(line[i]) for line in [head, *body]) + 2 for i in range(len(head))) <= width
-    labels = len(head) - len(board.COLUMNS) - 1
-    view = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 1, 0, 0))
-    for i, name in enumerate(head):
-        justify = "left" if i < labels else "right"
-        view.add_column(name if wide else name.replace(" ", "\n"), justify=justify, no_wrap=True, vertical="bottom")
-    for cells in body:
-        view.add_row(*(_cell(cell, wide) for cell in cells), end_section=not wide)
-    legend = "mean over n seeds ± half of the 95 % t interval; ×MAP: ratio to MAP of the same seed"
-    return Group(view, Text(legend, style="dim"), *(Text(note, style="yellow") for note in notes))
+def show_table(console: Console, rows: Sequence[board.Row], title: str) -> None:
+    """The board on a terminal, a part per task. Intervals go below their means where there is no room beside."""
+    console.print(title, style="italic")
+    for task in dict.fromkeys(row.task for row in rows):
+        head, body, notes = board.shown([row for row in rows if row.task == task])
+        wide = sum(max(len(line[i]) for line in [head, *body]) + 1 for i in range(len(head))) <= console.width
+        view = Table(header_style="bold", box=None, padding=(0, 1, 0, 0))
+        for i, name in enumerate(head):
+            justify = "right" if i else "left"
+            view.add_column(name if wide else name.replace(" ", "\n"), justify=justify, no_wrap=True, vertical="bottom")
+        for cells in body:
+            view.add_row(*(_cell(cell, wide) for cell in cells))
+        console.print(Text(task, style="bold cyan"))
+        _print_whole(console, view)
+        for note in notes:
+            console.print(Text(note, style="yellow"))
+    console.print("mean over n seeds ± half of the 95 % t interval; ×MAP: ratio to MAP of the same seed", style="dim")
+
+
+def _print_whole(console: Console, view: Table) -> None:
+    """Print a table with no cell cut off: a terminal that is too narrow wraps its lines."""
+    width = console.width
+    try:
+        console.width = max(width, console.measure(view, options=console.options.update(max_width=10_000)).maximum)
+        console.print(view, crop=False)
+    finally:
+        console.width = width
 
 
 def _cell(text: str, wide: bool) -> Text:
