@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from ivi.covariance import Covariance, LowRank
+from ivi.covariance import Covariance, LowRank, Optimizer
 from ivi.parametrization import MaximalUpdate, Parametrization, Standard, initialize_, param_groups
 from ivi.variationalize import variationalize
+
+_LRS: dict[Optimizer, list[float]] = {
+    "sgd": [2.0**k for k in range(-10, -1)],
+    "adam": [2.0**k for k in range(-15, -6)],
+}
 
 
 def run_transfer(
@@ -27,12 +34,12 @@ def run_transfer(
 ) -> dict[str, Any]:
     """Train variational networks over a grid of widths and learning rates; write ``transfer.json`` and figures.
 
-    Three-layer ReLU networks whose first and last layer are random ("ends"), SGD with momentum 0.9 on minibatches of
-    64 with one shared draw; maximal update has the smallest width as its base, where it equals the standard
+    Three-layer ReLU networks whose first and last layer are random ("ends"), minibatches of 64 with one shared draw,
+    SGD with momentum 0.9 and Adam; maximal update has the smallest width as its base, where it equals the standard
     parametrization. The measure is the mean training loss over the last fifth of the steps.
 
     Args:
-        x: inputs, [N, ...]; standardized here, as one vector each.
+        x: inputs, [N, ...]; standardized here, all numbers alike.
         y: class labels, int64 [N].
         out: directory, made if missing.
         fast: widths 64, 256, 1024 and 150 steps for one seed (minutes); else 64 ... 2048, 500 steps, three seeds.
@@ -41,65 +48,65 @@ def run_transfer(
         progress: called with (runs done, runs in all).
 
     Returns:
-        What ``transfer.json`` holds: ``widths``, ``lrs``, and for each parametrization ``loss`` [widths][lrs] (null
-        where training diverged), ``best_lr`` by width (between grid points by a parabola in log lr) and
-        ``drift_octaves``, log2 of the last over the first best rate.
+        What ``transfer.json`` holds: ``widths``, and for "sgd" and "adam" their ``lrs`` and for each parametrization
+        ``loss`` [widths][lrs] (null where training diverged), ``best_lr`` by width (between grid points by a parabola
+        in log lr) and ``drift_octaves``, log2 of the last over the first best rate.
     """
     widths = [64, 256, 1024] if fast else [64, 128, 256, 512, 1024, 2048]
     steps, seeds = (150, 1) if fast else (500, 3)
-    lrs = [2.0**k for k in range(-10, 1)]
     flat = x.flatten(1).float()
     flat = (flat - flat.mean()) / flat.std()
     settings: dict[str, Parametrization] = {
         "standard": Standard(bias_std=0.0),
         "maximal update": MaximalUpdate(widths[0], bias_std=0.0),
     }
-    total, done = len(settings) * len(widths) * len(lrs) * seeds, 0
-    result: dict[str, Any] = {"widths": widths, "lrs": lrs, "steps": steps, "seeds": seeds, "examples": len(x)}
-    for name, parametrization in settings.items():
-        losses = []
-        for width in widths:
-            row = []
-            for lr in lrs:
-                runs = []
-                for repeat in range(seeds):
-                    runs.append(_train(flat, y, width, lr, parametrization, covariance, steps, seed + repeat))
-                    done += 1
-                    progress(done, total)
-                row.append(math.fsum(runs) / seeds)
-            losses.append(row)
-        result[name] = _summary(losses, lrs)
+    result: dict[str, Any] = {"widths": widths, "steps": steps, "seeds": seeds, "examples": len(x)}
+    total, done = len(_LRS) * len(settings) * len(widths) * len(_LRS["sgd"]) * seeds, 0
+    for optimizer, lrs in _LRS.items():
+        result[optimizer] = {"lrs": lrs}
+        for name, parametrization in settings.items():
+            losses = [[0.0] * len(lrs) for _ in widths]
+            for row, column, repeat in product(range(len(widths)), range(len(lrs)), range(seeds)):
+                run = _Run(widths[row], lrs[column], parametrization, optimizer, steps, seed + repeat)
+                losses[row][column] += _train(flat, y, run, covariance) / seeds
+                done += 1
+                progress(done, total)
+            result[optimizer][name] = _summary(losses, lrs)
     out.mkdir(parents=True, exist_ok=True)
     result["figures"] = _draw(out, result, list(settings))
     (out / "transfer.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
 
 
-def _train(
-    x: Tensor,
-    y: Tensor,
-    width: int,
-    lr: float,
-    parametrization: Parametrization,
-    covariance: Covariance,
-    steps: int,
-    seed: int,
-) -> float:
+@final
+@dataclass(frozen=True)
+class _Run:
+    width: int
+    lr: float
+    parametrization: Parametrization
+    optimizer: Optimizer
+    steps: int
+    seed: int
+
+
+def _train(x: Tensor, y: Tensor, run: _Run, covariance: Covariance) -> float:
     """Mean loss over the last fifth of the steps; infinite if it ever exceeds ten times that of guessing."""
-    generator = torch.Generator().manual_seed(seed)
-    num_classes = int(y.max()) + 1
+    generator = torch.Generator().manual_seed(run.seed)
+    num_classes, width = int(y.max()) + 1, run.width
     layers = nn.Linear(x.shape[1], width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, num_classes)
     net = variationalize(nn.Sequential(*layers), covariance, example=x[:1], generator=generator)
-    initialize_(net, parametrization, generator)
-    optimizer = torch.optim.SGD(param_groups(net, lr, parametrization), lr=lr, momentum=0.9)
+    initialize_(net, run.parametrization, generator)
+    groups = param_groups(net, run.lr, run.parametrization, run.optimizer)
+    sgd = run.optimizer == "sgd"
+    optimizer = torch.optim.SGD(groups, lr=run.lr, momentum=0.9) if sgd else torch.optim.Adam(groups, lr=run.lr)
     tail: list[float] = []
-    for step in range(steps):
+    for step in range(run.steps):
         batch = torch.randint(len(x), (64,), generator=generator)
         loss = nn.functional.cross_entropy(net(x[batch]), y[batch])
         value = loss.item()
         if not value < 10 * math.log(num_classes):
             return math.inf
-        if step >= 0.8 * steps:
+        if step >= 0.8 * run.steps:
             tail.append(value)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -131,19 +138,19 @@ def _draw(out: Path, result: dict[str, Any], names: list[str]) -> list[str]:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.5, 3.6), layout="constrained")
-    panels = figure.subplots(1, len(names), sharey=True)
+    figure = Figure(figsize=(8.5, 6.4), layout="constrained")
+    panels = figure.subplots(len(_LRS), len(names), sharex="row", sharey=True, squeeze=False)
     colors = colormaps["viridis"].resampled(len(result["widths"]) + 1)
-    for axes, name in zip(panels, names, strict=True):
-        rows = zip(result["widths"], result[name]["loss"], result[name]["best_lr"], strict=True)
-        for index, (width, losses, best) in enumerate(rows):
-            finite = [(lr, loss) for lr, loss in zip(result["lrs"], losses, strict=True) if loss is not None]
-            axes.plot(*zip(*finite, strict=True), "o-", ms=3, lw=1.2, color=colors(index), label=f"width {width}")
-            axes.axvline(best, color=colors(index), ls=":", lw=1)
+    for (row, optimizer), (column, name) in product(enumerate(_LRS), enumerate(names)):
+        axes, curves = panels[row][column], result[optimizer][name]
+        for index, width in enumerate(result["widths"]):
+            losses = [math.nan if loss is None else loss for loss in curves["loss"][index]]
+            axes.plot(_LRS[optimizer], losses, "o-", ms=3, lw=1.2, color=colors(index), label=f"width {width}")
+            axes.axvline(curves["best_lr"][index], color=colors(index), ls=":", lw=1)
         axes.set_xscale("log", base=2)
-        axes.set(title=f"{name}: drift {result[name]['drift_octaves']:+.1f} octaves", xlabel="learning rate")
-    panels[0].set(ylabel="training loss, last fifth of the steps", yscale="log")
-    panels[0].legend(fontsize=7)
+        axes.set(title=f"{optimizer.upper()}, {name}: drift {curves['drift_octaves']:+.1f} octaves", yscale="log")
+        axes.set(xlabel="learning rate", ylabel="" if column else "training loss")
+    panels[0][0].legend(fontsize=7)
     files = ["transfer.png", "transfer.pdf"]
     for file in files:
         figure.savefig(out / file, dpi=200)

@@ -1,6 +1,7 @@
 """What a variational network costs beside a plain one: ratios of medians, timed alternately in one process.
 
-Run with ``pytest benchmarks/speed -s``. A ratio beside its target is printed, never asserted: a busy machine is no fault.
+Run with ``pytest benchmarks/speed -s``. Ratios are printed beside their targets, never asserted: a busy machine is no
+fault of the code.
 """
 
 import copy

@@ -10,22 +10,23 @@ import ivi
 
 timm = pytest.importorskip("timm")
 
-# Name -> input size where it is not 64; image-size arguments for those that fix theirs.
+# Name -> input size; those that fix theirs at construction get it as an argument.
 CONVOLUTIONAL = {
     "resnet10t": 64, "resnet18": 32, "resnetv2_18": 32, "resnext26ts": 64, "seresnet18": 32, "ecaresnet26t": 64,
-    "res2net50_14w_8s": 64, "regnetx_002": 64, "regnety_002": 64, "regnetz_005": 64, "densenet121": 32, "vgg11": 32,
-    "vgg11_bn": 32, "convnext_atto": 64, "convnextv2_atto": 64, "efficientnet_b0": 32, "tf_efficientnet_lite0": 64,
-    "efficientnetv2_rw_t": 32, "mobilenetv2_050": 64, "mobilenetv3_small_050": 64, "mobilenetv4_conv_small_050": 64,
+    "res2net50_14w_8s": 64, "regnetx_002": 64, "regnety_002": 64, "regnetz_005": 64, "densenet121": 64, "vgg11": 32,
+    "vgg11_bn": 32, "convnext_atto": 64, "convnextv2_atto": 64, "efficientnet_b0": 64, "tf_efficientnet_lite0": 64,
+    "efficientnetv2_rw_t": 64, "mobilenetv2_050": 64, "mobilenetv3_small_050": 64, "mobilenetv4_conv_small_050": 64,
     "mnasnet_small": 64, "ghostnet_050": 64, "nf_regnet_b0": 64, "dm_nfnet_f0": 64, "nf_resnet26": 64,
     "cspresnet50": 64, "darknet17": 64, "dla34": 64, "hrnet_w18_small": 64, "inception_next_atto": 64,
-    "repvgg_a0": 32, "edgenext_xx_small": 64, "fasternet_t0": 64, "hardcorenas_a": 64, "legacy_senet154": None,
+    "repvgg_a0": 32, "edgenext_xx_small": 64, "fasternet_t0": 64, "hardcorenas_a": 64,
     "rexnet_100": 64, "starnet_s1": 64, "vovnet39a": 64, "xception41": 64, "poolformer_s12": 64, "lcnet_035": 64,
 }  # fmt: skip
 TRANSFORMERS = {
     "vit_tiny_patch16_224": 32, "deit_tiny_distilled_patch16_224": 32, "vit_relpos_small_patch16_224": 32,
-    "swin_tiny_patch4_window7_224": 56, "mixer_s32_224": 64, "resmlp_12_224": 32, "gmlp_ti16_224": 32,
-    "cait_xxs24_224": 32, "pit_ti_224": None, "xcit_nano_12_p16_224": 64, "mobilevit_xxs": 64, "maxvit_rmlp_pico_rw_256": 64,
-    "coatnet_nano_rw_224": 64, "levit_128s": None, "efficientformerv2_s0": 64, "beit_base_patch16_224": None,
+    "swin_tiny_patch4_window7_224": 56, "mixer_s32_224": 64, "resmlp_12_224": 64, "gmlp_ti16_224": 32,
+    "cait_xxs24_224": 32, "xcit_nano_12_p16_224": 64, "mobilevit_xxs": 64,
+    "maxvit_rmlp_pico_rw_256": 64,
+    "coatnet_nano_rw_224": 64, "efficientformerv2_s0": 64,
     "twins_svt_small": 64, "pvt_v2_b0": 64, "eva02_tiny_patch14_224": 28, "tiny_vit_5m_224": 64,
 }  # fmt: skip
 FIXED_SIZE = (
@@ -40,9 +41,8 @@ FIXED_SIZE = (
     "coatnet",
     "eva02",
     "efficientformerv2",
-    "tiny_vit",
 )
-CASES = {name: size for name, size in (CONVOLUTIONAL | TRANSFORMERS).items() if size is not None}
+CASES = CONVOLUTIONAL | TRANSFORMERS
 
 
 def make(name, size):
