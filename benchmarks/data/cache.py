@@ -47,7 +47,7 @@ def cached(name: str, split: str, identity: str, decode: Callable[[], Images]) -
         decode: called at most once.
     """
     path = entry_path(name, split, identity)
-    images = _read(path)
+    images = _read(path, quiet=True)
     if images is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
@@ -82,7 +82,7 @@ def _write(path: Path, images: Images) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Images | None:
+def _read(path: Path, quiet: bool = False) -> Images | None:
     """The entry at ``path``, or None if there is none or it is damaged."""
     if not path.is_file():
         return None
@@ -95,9 +95,11 @@ def _read(path: Path) -> Images | None:
         if pixels.dtype == torch.uint8 and _seal(images) == metadata["seal"]:
             return images
     except (SafetensorError, KeyError, TypeError, OSError) as error:
-        log.warning("%s is damaged (%s) and will be decoded again", path, error)
-        return None
-    log.warning("%s is damaged (its content is not what was written) and will be decoded again", path)
+        fault = str(error)
+    else:
+        fault = "its content is not what was written"
+    if not quiet:
+        log.warning("%s is damaged (%s) and will be decoded again", path, fault)
     return None
 
 

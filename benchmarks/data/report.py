@@ -190,7 +190,7 @@ def _of_several_classes(images: Images, count: int) -> Images:
 def _labelled_rows(rows: list[tuple[str, Images]], columns: int) -> Image.Image:
     """Rows of images, each under its title in small letters; small images are enlarged."""
     height, width = rows[0][1].shape[1:]
-    scale = max(1, 56 // max(height, width))
+    scale = max(1, 64 // max(height, width))
     cell_height, cell_width = height * scale, width * scale
     sheet = Image.new("RGB", (columns * cell_width, len(rows) * (cell_height + _MARGIN)), "white")
     draw = ImageDraw.Draw(sheet)

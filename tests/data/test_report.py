@@ -65,5 +65,5 @@ def test_contact_sheets_show_splits_strangers_and_corruptions(tmp_path, warm, na
         low, high = sheet.convert("L").getextrema()
         assert (low, high) == (0, 255)
         sheet.close()
-    side = read_spec(name).shape[1] * (56 // read_spec(name).shape[1])
+    side = read_spec(name).shape[1] * (64 // read_spec(name).shape[1])
     assert sheets[f"{name}-corruptions.png"].size == (18 * side, len(CORRUPTIONS) * (side + 14))
