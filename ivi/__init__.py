@@ -1,7 +1,8 @@
 """Implicit-bias variational inference: any torch model as a variational network, trained on the expected loss alone."""
 
-from ivi.covariance import Covariance, Diagonal, Full, Kronecker, LowRank
+from ivi.covariance import Covariance, Diagonal, Full, LowRank
 from ivi.divergences import Prior, kl, prior, wasserstein2
+from ivi.kronecker import Kronecker
 from ivi.parametrization import MaximalUpdate, Parametrization, Standard, initialize_, param_groups
 from ivi.predict import Draws, predict, sample_draws
 from ivi.variationalize import mean_only, random_layers, set_generator, variationalize

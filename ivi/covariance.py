@@ -86,14 +86,16 @@ class Covariance(ABC):
         return None
 
 
-def _normal_(factor: Tensor, std: float, generator: torch.Generator | None) -> None:
+def normal_(factor: Tensor, std: float, generator: torch.Generator | None) -> None:
+    """Overwrite ``factor`` with draws from N(0, std²), made on the generator's device."""
     device = factor.device if generator is None else generator.device
     noise = torch.randn(factor.shape, generator=generator, device=device)
     with torch.no_grad():
         factor.copy_(noise * std)
 
 
-def _rank_multiplier(rank: int, optimizer: Optimizer) -> float:
+def rank_multiplier(rank: int, optimizer: Optimizer) -> float:
+    """Learning rate of a factor of ``rank`` columns in units of that of the weights."""
     # S = S'/sqrt(R) with entries of S' on the scale of the weights: a step on S' is this step on S.
     return 1 / rank if optimizer == "sgd" else rank**-0.5
 
@@ -151,7 +153,7 @@ class LowRank(Covariance):
         """Draw every entry from N(0, std² / R)."""
         shrink = self.scale * max(1, self.noise_size(shape)) ** -0.5
         for factor, sigma in zip(factors.values(), std, strict=False):
-            _normal_(factor, sigma * shrink, generator)
+            normal_(factor, sigma * shrink, generator)
 
     def offset(self, factors: Factors, shape: LayerShape, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `Covariance`."""
@@ -163,7 +165,7 @@ class LowRank(Covariance):
 
     def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
         """1/R for SGD, 1/sqrt(R) for Adam."""
-        return _rank_multiplier(max(1, self.noise_size(shape)), optimizer)
+        return rank_multiplier(max(1, self.noise_size(shape)), optimizer)
 
 
 @final
@@ -208,7 +210,7 @@ class Full(Covariance):
 
     def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
         """1/P for SGD (a step moves the drawn weights by |z|² ~ P times the gradient), 1/sqrt(P) for Adam."""
-        return _rank_multiplier(shape.size, optimizer)
+        return rank_multiplier(shape.size, optimizer)
 
 
 @final
@@ -269,75 +271,3 @@ class Diagonal(Covariance):
     def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
         """1."""
         return 1.0
-
-
-@final
-@dataclass(frozen=True)
-class Kronecker(Covariance):
-    """Cov(W_oi, W_pj) = (A Aᵀ)_op (B Bᵀ)_ij: the weight, with its bias as one more input, is mu + A Z Bᵀ, Z noise.
-
-    Attributes:
-        input_rank: columns of B, [inputs (+ 1 with a bias), input_rank]; at most its number of rows.
-        output_rank: columns of A, [outputs, output_rank]; at most its number of rows.
-        scale: initial marginal std in units of the layer's standard initialization std.
-
-    Factors: ``output_factor`` (A), ``weight_factor`` (Bᵀ without its last column) and ``bias_factor`` (that column).
-    For a convolution "inputs" are the numbers of one patch, [inputs / groups, *kernel].
-    """
-
-    input_rank: int
-    output_rank: int
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        if min(self.input_rank, self.output_rank) < 1:
-            raise ValueError(f"ranks must be at least 1, not {self.input_rank} and {self.output_rank}")
-
-    def _ranks(self, shape: LayerShape) -> tuple[int, int]:
-        inputs = shape.fan_in + (1 if shape.bias else 0)
-        return min(self.output_rank, shape.weight[0]), min(self.input_rank, inputs)
-
-    def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
-        """See `Covariance`."""
-        out, inp = self._ranks(shape)
-        shapes: dict[str, tuple[int, ...]] = {
-            "weight_factor": (inp, shape.fan_in),
-            "output_factor": (shape.weight[0], out),
-        }
-        if shape.bias:
-            shapes["bias_factor"] = (inp, 1)
-        return shapes
-
-    def noise_size(self, shape: LayerShape) -> int:
-        """output_rank x input_rank."""
-        return math.prod(self._ranks(shape))
-
-    def initialize_(
-        self, factors: Factors, shape: LayerShape, std: tuple[float, float], generator: torch.Generator | None
-    ) -> None:
-        """Draw A from N(0, 1 / output_rank) and B from N(0, std² / input_rank): the marginal variance is std²."""
-        out, inp = self._ranks(shape)
-        _normal_(factors["output_factor"], out**-0.5, generator)
-        _normal_(factors["weight_factor"], self.scale * std[0] * inp**-0.5, generator)
-        if shape.bias:
-            _normal_(factors["bias_factor"], self.scale * std[1] * inp**-0.5, generator)
-
-    def offset(self, factors: Factors, shape: LayerShape, z: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See `Covariance`."""
-        lead = z.shape[:-1]
-        left = factors["output_factor"] @ z.reshape(*lead, *self._ranks(shape))
-        weight = (left @ factors["weight_factor"]).reshape(*lead, *shape.weight)
-        return weight, (left @ factors["bias_factor"]).squeeze(-1) if shape.bias else None
-
-    def rows(self, factors: Factors, shape: LayerShape) -> Tensor:
-        """See `Covariance`."""
-        left = factors["output_factor"].T.contiguous()
-        blocks = [torch.kron(left, factors["weight_factor"])]
-        if shape.bias:
-            blocks.append(torch.kron(left, factors["bias_factor"]))
-        return torch.cat(blocks, 1)
-
-    def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
-        """1/rank of that factor for SGD, 1/sqrt(rank) for Adam."""
-        out, inp = self._ranks(shape)
-        return _rank_multiplier(out if name == "output_factor" else inp, optimizer)
