@@ -100,8 +100,12 @@ def add_after_activations(model: nn.Module, rate: float) -> None:
     found = [m for m in model.modules() if "activation" in type(m).__module__ and not isinstance(m, GATES)]
     if not found:
         raise Unsupported(f"{type(model).__name__} has no activation modules: use placement=head")
+
+    def drop(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        return F.dropout(output, rate, module.training)
+
     for module in found:
-        module.register_forward_hook(lambda m, _, y: F.dropout(y, rate, m.training))
+        module.register_forward_hook(drop)
 
 
 def add_before_head(model: nn.Module, rate: float) -> None:

@@ -67,7 +67,10 @@ class Clock:
         return self.now(), self._open[-1].steps
 
     def charge(self, mark: tuple[float, int], cost: Reading, shared: float) -> None:
-        """Replace what the innermost open block measured since ``mark`` by ``cost``; ``shared``: seconds of it shared."""
+        """Charge ``cost`` in place of what the innermost block measured since ``mark``.
+
+        ``shared`` seconds of it went into fits that other runs share.
+        """
         reading, (start, steps) = self._open[-1], mark
         reading.seconds += cost.seconds - (self.now() - start)
         reading.steps = steps + cost.steps
