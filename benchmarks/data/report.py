@@ -76,8 +76,7 @@ def overview() -> Table:
 
 def whereabouts(spec: DataSpec) -> str:
     """Where the first split would come from now, or what to type to get it, in one line."""
-    split = next(iter(spec.splits))
-    states = [(source, _state(source, spec, split)) for source in spec.sources]
+    states = [(source, _state(source, spec, _first_split(spec))) for source in spec.sources]
     for source, state in states:
         if state in ("here", "in the cache"):
             return f"{state} ({describe(source)})"
@@ -100,7 +99,7 @@ def details(name: str) -> list[Table]:
     )
     sources = Table("source", "on this machine", title="Sources, in the order they are tried")
     for source in spec.sources:
-        sources.add_row(describe(source), _state(source, spec, next(iter(spec.splits))))
+        sources.add_row(describe(source), _state(source, spec, _first_split(spec)))
     sources.add_row(f"a copy in $IVI_DATA/{spec.name}", "tried first where it exists")
     groups = Table("group", "set", "on this machine", title="Out of distribution")
     for group, members in (("near", spec.near), ("far", spec.far)):
@@ -133,7 +132,7 @@ def contact_sheets(name: str, folder: Path) -> list[Path]:
     """
     spec = read_spec(name)
     folder.mkdir(parents=True, exist_ok=True)
-    splits = [split for split in spec.splits if split != "corrupted"] or ["fog/3"]
+    splits = [split for split in spec.splits if split != "corrupted"] or [_first_split(spec)]
     rows = [(split, load(name, split)) for split in splits]
     written = [_save(_by_class(rows), folder / f"{spec.name}.png")]
     strangers = list(_strangers(spec))
@@ -221,6 +220,11 @@ def _state(source: AnySource, spec: DataSpec, split: str) -> str:
     except DataError as error:
         return str(error)
     return "needs a network, once" if isinstance(source, Hub) else "here"
+
+
+def _first_split(spec: DataSpec) -> str:
+    first = next(iter(spec.splits))
+    return "fog/1" if first == "corrupted" else first
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -35,8 +35,10 @@ def missing(source: AnySource) -> str | None:
         return f"package {source.package} is not installed: pip install {source.package}" if gone else None
     if isinstance(source, Idx):
         return None if source.folder.is_dir() else f"{source.folder} is not there: {source.install}"
-    if isinstance(source, Local):
-        return None if source.path.exists() else f"{source.path} is not there"
+    if importlib.util.find_spec("datasets") is None:
+        return "package datasets is not installed: pip install 'ivi-bench[run]'"
+    if isinstance(source, Local) and not source.path.exists():
+        return f"{source.path} is not there"
     return None
 
 
@@ -83,7 +85,8 @@ def files_of(source: Idx | Local, split: str) -> list[Path]:
     """The files that ``split`` is read from, sorted.
 
     Raises:
-        DataError: there are none.
+        Unreachable: there are none.
+        DataError: the spec names none.
     """
     if isinstance(source, Idx):
         if split not in source.files:
@@ -91,7 +94,7 @@ def files_of(source: Idx | Local, split: str) -> list[Path]:
         found = [source.folder / name for name in source.files[split]]
         absent = [path for path in found if not path.is_file()]
         if absent:
-            raise DataError(f"{absent[0]} is not there: {source.install}")
+            raise Unreachable(f"{absent[0]} is not there: {source.install}")
         return found
     name = "corrupted" if source.corruption else split
     pattern = source.splits.get(name, name)
@@ -101,7 +104,7 @@ def files_of(source: Idx | Local, split: str) -> list[Path]:
         pattern = f"{pattern}/**/*"
     found = sorted(path for path in source.path.glob(pattern) if path.is_file() and not path.name.startswith("."))
     if not found:
-        raise DataError(f"{source.path / pattern}: no files there, so split {split!r} would be empty")
+        raise Unreachable(f"{source.path / pattern}: no files there, so split {split!r} would be empty")
     return found
 
 
