@@ -29,7 +29,7 @@ def subject_of(spec: MethodSpec) -> Subject:
 
     method = spec.create()
     device = problem(method, 0).device
-    unseen, _ = next(task_data.source(task_data.evaluation["test"], device).ordered(UNSEEN))
+    unseen, _ = next(task_data.source(task_data.evaluation["test"](), device).ordered(UNSEEN))
     return Subject(method, problem, unseen)
 
 

@@ -30,6 +30,13 @@ class Reading:
     steps: int = 0
     peak_memory: int = 0
 
+    def add(self, other: Reading) -> None:
+        """Take another block's cost on top; the peak is the larger of the two."""
+        self.seconds += other.seconds
+        self.shared += other.shared
+        self.steps += other.steps
+        self.peak_memory = max(self.peak_memory, other.peak_memory)
+
 
 class Clock:
     """Measures blocks on one device. Made before the data are loaded: memory counts from what the libraries hold."""

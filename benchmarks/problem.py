@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -12,7 +13,8 @@ from torch.nn import functional as F
 from baselines.protocol import Method, Predictor, Problem
 from baselines.seeds import Seeds
 from benchmarks import data, models
-from benchmarks.suite import Run, Task
+from benchmarks.data.spec import read_spec
+from benchmarks.suite import Run, Task, TaskShift
 
 
 @dataclass(frozen=True)
@@ -21,28 +23,22 @@ class TaskData:
 
     Attributes:
         fitting: ``train`` and ``validation``.
-        evaluation: set name (`leaderboard.scoring`) -> images.
-        mean, std: normalization per channel, from the training images.
+        evaluation: set name (`leaderboard.scoring`) -> a function that loads its images: all at once may be too many.
+        mean, std: normalization per channel, from the data set's spec.
     """
 
     fitting: dict[str, data.Images]
-    evaluation: dict[str, data.Images]
-    mean: list[float]
-    std: list[float]
-
-    @property
-    def fingerprints(self) -> dict[str, str]:
-        """SHA-256 of every set."""
-        sets = {"train": self.fitting["train"], **self.evaluation}
-        return {name: images.fingerprint for name, images in sets.items()}
+    evaluation: dict[str, Callable[[], data.Images]]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     def source(self, images: data.Images, device: torch.device, augment: str = "none") -> data.TensorSource:
         """Batches of ``images``, normalized as the training images are."""
-        return data.TensorSource(images, self.mean, self.std, device, augment)  # type: ignore[arg-type]
+        return data.TensorSource(images, self.mean, self.std, device, augment)  # pyright: ignore[reportArgumentType]
 
 
 def load_task_data(task: Task) -> TaskData:
-    """Load, cut and reshape every set of ``task``."""
+    """Load and cut the data set of ``task``; say how to load its other sets."""
     sizes = {"train": task.data.train, "validation": task.data.validation}
     if task.data.test is not None:
         parts = data.split(data.load(task.data.name), task.data.split_seed, {**sizes, "test": task.data.test})
@@ -50,14 +46,34 @@ def load_task_data(task: Task) -> TaskData:
     else:
         parts = data.split(data.load(task.data.name, "train"), task.data.split_seed, sizes)
         test = data.load(task.data.name, "test")
-    train = parts["train"]
-    evaluation = {"validation": parts["validation"], "test": test}
-    for group in ("near", "far"):
-        for name in getattr(task.ood, group):
-            evaluation[f"ood_{group}/{name}"] = data.load_like(name, train.shape)
-    scaled = train.pixels.double() / 255
-    mean, std = scaled.mean((0, 2, 3)).tolist(), scaled.std((0, 2, 3)).tolist()
-    return TaskData({"train": train, "validation": parts["validation"]}, evaluation, mean, std)
+    fitting = {name: parts[name] for name in sizes}
+    evaluation: dict[str, Callable[[], data.Images]] = {
+        "validation": lambda: parts["validation"],
+        "test": lambda: test,
+    }
+    for group, names in (("near", task.ood.near), ("far", task.ood.far)) if task.ood else ():
+        for name in names:
+            evaluation[f"ood_{group}/{name}"] = partial(data.load_like, name, test.shape)
+    if task.shift is not None:
+        evaluation |= _shifted(task, task.shift, test)
+    spec = read_spec(task.data.name)
+    return TaskData(fitting, evaluation, spec.mean, spec.std)
+
+
+def _shifted(task: Task, shift: TaskShift, test: data.Images) -> dict[str, Callable[[], data.Images]]:
+    published = read_spec(task.data.name).published_corruptions
+    count = min(shift.examples or len(test), len(test))
+
+    def load(corruption: str, severity: int) -> data.Images:
+        if published is None:
+            return data.load_corrupted(test.take(torch.arange(count)), corruption, severity)
+        return data.load(published, f"{corruption}/{severity}").take(torch.arange(count))
+
+    return {
+        f"shift/{corruption}/{severity}": partial(load, corruption, severity)
+        for corruption in shift.corruptions
+        for severity in shift.severities
+    }
 
 
 def make_problem(

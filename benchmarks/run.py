@@ -12,7 +12,7 @@ import torch
 from baselines.protocol import Predictor, Unsupported
 from baselines.train import Diverged
 from benchmarks.audit import audit, count_parameters, state_bytes
-from benchmarks.clock import Clock
+from benchmarks.clock import Clock, Reading
 from benchmarks.environment import begin, code_hash
 from benchmarks.evaluate import predict
 from benchmarks.fits import Fits
@@ -50,7 +50,6 @@ def _measure(run: Run, record: Record, folder: Path, report: Report) -> Record:
     method = run.method.create()
     clock = Clock(device)
     task_data = load_task_data(run.task)
-    record = _with(record, "task", fingerprints=task_data.fingerprints)
     record = _with(record, "method", recipe_changes=recipe_changes(method))
     warm_up(make_problem(run, task_data, method, _no_reuse, _no_progress))
 
@@ -58,11 +57,15 @@ def _measure(run: Run, record: Record, folder: Path, report: Report) -> Record:
     fits = Fits(folder / ".fits", code_hash(), run, task_data, clock, progress)
     predictor, problem, fitting = fits.fit(method, run)
 
-    sets = {}
-    with clock() as predicting:
-        for done, (name, images) in enumerate(task_data.evaluation.items()):
-            report("predict", done, len(task_data.evaluation))
+    sets, fingerprints, predicting, examples = {}, {"train": task_data.fitting["train"].fingerprint}, Reading(), 0
+    for done, (name, load) in enumerate(task_data.evaluation.items()):
+        report("predict", done, len(task_data.evaluation))
+        images = load()
+        fingerprints[name], examples = images.fingerprint, examples + len(images)
+        with clock() as reading:
             sets[name] = predict(predictor, task_data.source(images, device), labelled=images.labels is not None)
+        predicting.add(reading)
+    record = _with(record, "task", fingerprints=fingerprints)
 
     report("score", 0, 1)
     metrics = score(sets)
@@ -73,7 +76,7 @@ def _measure(run: Run, record: Record, folder: Path, report: Report) -> Record:
         fit_s=fitting.seconds,
         shared_s=fitting.shared,
         predict_s=predicting.seconds,
-        predict_examples=sum(len(images) for images in task_data.evaluation.values()),
+        predict_examples=examples,
         steps=fitting.steps,
         peak_memory_fit=fitting.peak_memory,
         peak_memory_predict=predicting.peak_memory,

@@ -8,11 +8,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from baselines.names import UserError, unknown
 from baselines.recipe import Recipe
 from baselines.spec import MethodSpec, parse
+from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, read_spec
 from leaderboard.record import RULES
 
 HERE = Path(__file__).parent
@@ -44,6 +45,30 @@ class TaskOOD(_Config):
     far: tuple[str, ...] = ()
 
 
+class TaskShift(_Config):
+    """Corrupted test images: published ones where the data set has them, else made here.
+
+    Attributes:
+        corruptions: which of `benchmarks.data.spec.CORRUPTIONS`.
+        severities: from 1 to 5.
+        examples: how many test images, from the first; None: all.
+    """
+
+    corruptions: tuple[str, ...] = CORRUPTIONS
+    severities: tuple[int, ...] = SEVERITIES
+    examples: Count | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> TaskShift:
+        for kind, chosen, known in (
+            ("corruption", self.corruptions, CORRUPTIONS),
+            ("severity", map(str, self.severities), map(str, SEVERITIES)),
+        ):
+            for name in set(chosen) - set(known := tuple(known)):
+                raise unknown(kind, name, known)
+        return self
+
+
 class TaskModel(_Config):
     """A model of `timm.create_model`, and its arguments."""
 
@@ -52,13 +77,17 @@ class TaskModel(_Config):
 
 
 class Task(_Config):
-    """Data set, model, recipe and evaluation sets. ``version`` grows when any of them changes."""
+    """Data set, model, recipe and evaluation sets. ``version`` grows when any of them changes.
+
+    A task that names no ``ood`` sets has those of its data set; without ``shift`` nothing is corrupted.
+    """
 
     name: str
     version: Count
     description: str
     data: TaskData
-    ood: TaskOOD = TaskOOD()
+    ood: TaskOOD | None = None
+    shift: TaskShift | None = None
     model: TaskModel
     recipe: Recipe
 
@@ -106,8 +135,12 @@ class Run(_Config):
 
 
 def load_task(name: str) -> Task:
-    """The task called ``name``, or the one in a TOML file of that path."""
-    return _load("task", name, Task)
+    """The task called ``name``, or the one in a TOML file of that path, its OOD sets filled in."""
+    task = _load("task", name, Task)
+    if task.ood is not None:
+        return task
+    data = read_spec(task.data.name)
+    return task.model_copy(update={"ood": TaskOOD(near=data.near, far=data.far)})
 
 
 def load_suite(name: str) -> Suite:
