@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import timm
 import torch
+from timm.layers import GroupNorm
 from timm.models import register_model
+from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
+
+NORMS = {"group": partial(GroupNorm, num_groups=8), "batch": nn.BatchNorm2d}
 
 
 class LeNet5(nn.Module):
@@ -86,6 +91,42 @@ def mlp(pretrained: bool = False, **kwargs: Any) -> MLP:
     if pretrained:
         raise ValueError("mlp has no pretrained weights")
     return MLP(**_arguments(kwargs, "num_classes", "in_chans", "img_size", "width", "depth", "norm"))
+
+
+def _for_small_images(net: ResNet, in_chans: int) -> ResNet:
+    """A ResNet whose stem keeps the resolution, as is usual for images of 28 to 64 pixels."""
+    width = net.conv1.out_channels  # pyright: ignore[reportAttributeAccessIssue]
+    net.conv1 = nn.Conv2d(in_chans, width, 3, padding=1, bias=False)
+    net.maxpool = nn.Identity()
+    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
+    return net
+
+
+def _norm(norm: str) -> Any:
+    if norm not in NORMS:
+        raise ValueError(f"norm is {norm!r}, not one of {', '.join(NORMS)}")
+    return NORMS[norm]
+
+
+@register_model
+def resnet_small(pretrained: bool = False, norm: str = "group", **kwargs: Any) -> ResNet:
+    """A ResNet of four blocks and about 110,000 parameters, with a 3x3 stem; ``norm``: ``group`` or ``batch``."""
+    if pretrained:
+        raise ValueError("resnet_small has no pretrained weights")
+    channels = (16, 32, 64, 64)
+    arguments = _arguments(kwargs, "num_classes", "in_chans")
+    net = ResNet(BasicBlock, (1, 1, 1, 1), channels=channels, norm_layer=_norm(norm), **arguments)
+    return _for_small_images(net, arguments.get("in_chans", 3))
+
+
+@register_model
+def resnet34_small_images(pretrained: bool = False, norm: str = "group", **kwargs: Any) -> ResNet:
+    """ResNet-34 with a 3x3 stem; ``norm``: ``group`` or ``batch``."""
+    if pretrained:
+        raise ValueError("resnet34_small_images has no pretrained weights")
+    arguments = _arguments(kwargs, "num_classes", "in_chans")
+    net = ResNet(BasicBlock, (3, 4, 6, 3), norm_layer=_norm(norm), **arguments)
+    return _for_small_images(net, arguments.get("in_chans", 3))
 
 
 def create(name: str, arguments: dict[str, Any], num_classes: int, channels: int, seed: int) -> nn.Module:
