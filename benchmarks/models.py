@@ -12,7 +12,8 @@ from timm.models import register_model
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 
-NORMS = {"group": partial(GroupNorm, num_groups=8), "batch": nn.BatchNorm2d}
+BLOCK: Any = BasicBlock  # timm says instance where it means class
+NORMS: dict[str, Any] = {"group": partial(GroupNorm, num_groups=8), "batch": nn.BatchNorm2d}
 
 
 class LeNet5(nn.Module):
@@ -115,7 +116,7 @@ def resnet_small(pretrained: bool = False, norm: str = "group", **kwargs: Any) -
         raise ValueError("resnet_small has no pretrained weights")
     channels = (16, 32, 64, 64)
     arguments = _arguments(kwargs, "num_classes", "in_chans")
-    net = ResNet(BasicBlock, (1, 1, 1, 1), channels=channels, norm_layer=_norm(norm), **arguments)
+    net = ResNet(BLOCK, (1, 1, 1, 1), channels=channels, norm_layer=_norm(norm), **arguments)
     return _for_small_images(net, arguments.get("in_chans", 3))
 
 
@@ -125,7 +126,7 @@ def resnet34_small_images(pretrained: bool = False, norm: str = "group", **kwarg
     if pretrained:
         raise ValueError("resnet34_small_images has no pretrained weights")
     arguments = _arguments(kwargs, "num_classes", "in_chans")
-    net = ResNet(BasicBlock, (3, 4, 6, 3), norm_layer=_norm(norm), **arguments)
+    net = ResNet(BLOCK, (3, 4, 6, 3), norm_layer=_norm(norm), **arguments)
     return _for_small_images(net, arguments.get("in_chans", 3))
 
 

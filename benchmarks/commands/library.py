@@ -28,9 +28,7 @@ def theory(
     with console.status("training linear models"):
         result = run_theory(out, seed)
     least = result["regression"]["least_wasserstein2"]
-    table = Table(
-        "optimizer", "mean: distance to limit", "S: distance to limit", "W2² to prior", "expected loss", box=None
-    )
+    table = Table("optimizer", "mean to limit", "S to limit", "W2² to prior", "expected loss", box=None)
     for name, row in result["regression"]["optimizers"].items():
         numbers = (row["mean_error"], row["factor_error"], row["wasserstein2"], row["expected_loss"])
         table.add_row(name, *(f"{number:.6g}" for number in numbers))
