@@ -31,11 +31,13 @@ class Draw:
             size as can be, group k sees draw k. "every": every example sees every draw, the output is [K batch, ...],
             draws outermost.
         num_examples: size of the network's batch, for "own".
+        weights: mu + S z, weight and bias, where it was made already, for "one".
     """
 
     z: Tensor
     use: Literal["one", "own", "every"] = "one"
     num_examples: int = 0
+    weights: tuple[Tensor, Tensor | None] | None = None
 
 
 @final
@@ -139,7 +141,7 @@ class RandomLayer(nn.Module, ABC):
         if draw is None:
             return self.apply_weights(x, self.weight, self.bias)
         if draw.use == "one":
-            return self.apply_weights(x, *self.draw_weights(draw.z))
+            return self.apply_weights(x, *(draw.weights or self.draw_weights(draw.z)))
         z = draw.z.to(self.weight.dtype)
         if draw.use == "every":
             return forms.every_draw(self, x, z)

@@ -96,7 +96,7 @@ def predict(
         raise ValueError(f"draws are of the layers {list(fixed.noise)}, the network's are {list(layers)}")
     with _held(net):
         together = fixed.head is not None and _every_draw_works(net, x, layers, fixed.head)
-        passes = _passes(fixed) if together else _single_passes(fixed)
+        passes = _passes(fixed, layers) if together or fixed.head is None else _single_passes(fixed)
         outputs = []
         for draw_of in passes:
             _hold(layers, draw_of)
@@ -106,11 +106,24 @@ def predict(
     return logits if temperature == 1 else logits / temperature
 
 
-def _passes(draws: Draws) -> Iterator[dict[str, Draw]]:
+def _passes(draws: Draws, layers: Mapping[str, RandomLayer]) -> Iterator[dict[str, Draw]]:
     """One pass for each draw of the layers before the head; the head multiplies the batch by its draws."""
+    drawn = {name: _drawn(layers[name], z) for name, z in draws.noise.items() if name != draws.head}
     for index in range(draws.num_passes):
-        heads = slice(index * draws.head_draws, (index + 1) * draws.head_draws)
-        yield {n: Draw(z[heads], "every") if n == draws.head else Draw(z[index]) for n, z in draws.noise.items()}
+        held = {name: next(each) for name, each in drawn.items()}
+        if draws.head is not None:
+            heads = slice(index * draws.head_draws, (index + 1) * draws.head_draws)
+            held[draws.head] = Draw(draws.noise[draws.head][heads], "every")
+        yield held
+
+
+def _drawn(layer: RandomLayer, z: Tensor) -> Iterator[Draw]:
+    """Each draw with its weights, which are made for many draws in one product: up to four million numbers."""
+    for part in z.split(max(1, 2**22 // layer.shape.size)):
+        weights, biases = layer.draw_weights(part)
+        each = [None] * len(part) if biases is None else biases.unbind()
+        for one, weight, bias in zip(part, weights.unbind(), each, strict=True):
+            yield Draw(one, weights=(weight, bias))
 
 
 def _single_passes(draws: Draws) -> Iterator[dict[str, Draw]]:
@@ -148,7 +161,7 @@ def _every_draw_works(net: nn.Module, x: Tensor, layers: Mapping[str, RandomLaye
         with torch.no_grad():
             one_by_one = [_run(net, pair, layers, draw_of) for draw_of in _single_passes(probe)]
             try:
-                at_once = _run(net, pair, layers, next(_passes(probe)))
+                at_once = _run(net, pair, layers, next(_passes(probe, layers)))
             except RuntimeError:
                 at_once = one_by_one[0][:0]
         expected = torch.cat(one_by_one)

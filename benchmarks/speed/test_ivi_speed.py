@@ -138,7 +138,7 @@ def test_training_step_beside_inferno(benchmark):
         nn.functional.cross_entropy(theirs(x, sample_shape=torch.Size([])), y).backward()
         optimizer.step()
 
-    net = ivi.variationalize(resnet18(norm=lambda channels: nn.GroupNorm(32, channels)), example=x[:1])
+    net = ivi.variationalize(resnet18(norm=lambda channels, **_: nn.GroupNorm(32, channels)), example=x[:1])
     compare(benchmark, "training step, GroupNorm ResNet-18 : inferno", 1.0, make_step(net, x), their_step, 4)
 
 
