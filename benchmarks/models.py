@@ -7,7 +7,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.layers import GroupNorm
+from timm.layers.norm import GroupNorm
 from timm.models import register_model
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
@@ -96,7 +96,7 @@ def mlp(pretrained: bool = False, **kwargs: Any) -> MLP:
 
 def _for_small_images(net: ResNet, in_chans: int) -> ResNet:
     """A ResNet whose stem keeps the resolution, as is usual for images of 28 to 64 pixels."""
-    width = net.conv1.out_channels  # pyright: ignore[reportAttributeAccessIssue]
+    width: Any = net.conv1.out_channels
     net.conv1 = nn.Conv2d(in_chans, width, 3, padding=1, bias=False)
     net.maxpool = nn.Identity()
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")

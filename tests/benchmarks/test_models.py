@@ -1,0 +1,52 @@
+"""Networks of our own, as timm makes them."""
+
+import pytest
+import timm
+import torch
+
+from benchmarks import models
+from benchmarks.suite import load_task, names
+
+
+def test_lenet5_has_the_parameters_that_one_counts_by_hand():
+    by_hand = (25 + 1) * 6 + (6 * 25 + 1) * 16 + (400 + 1) * 120 + (120 + 1) * 84 + (84 + 1) * 10
+    assert sum(p.numel() for p in timm.create_model("lenet5", in_chans=1, num_classes=10).parameters()) == by_hand
+
+
+@pytest.mark.parametrize("name", ["lenet5", "mlp", "resnet_small"])
+def test_the_seed_alone_decides_the_initial_weights(name):
+    size = {"mlp": 8}.get(name, 28)
+    a = models.create(name, {}, 7, 1, seed=3)
+    torch.rand(5)
+    b, other = models.create(name, {}, 7, 1, seed=3), models.create(name, {}, 7, 1, seed=4)
+    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    assert any(not torch.equal(x, y) for x, y in zip(a.state_dict().values(), other.state_dict().values(), strict=True))
+    assert a(torch.zeros(2, 1, size, size)).shape == (2, 7) and not a.training
+
+
+def test_making_a_network_leaves_the_global_random_numbers_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    models.create("lenet5", {}, 10, 1, seed=99)
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_a_resnet_for_small_images_keeps_their_resolution_in_its_stem(norm):
+    net = timm.create_model("resnet_small", in_chans=1, num_classes=10, norm=norm).eval()
+    assert net.maxpool(net.act1(net.bn1(net.conv1(torch.zeros(1, 1, 28, 28))))).shape[-1] == 28
+    kinds = {type(m).__name__ for m in net.modules() if "Norm" in type(m).__name__}
+    assert kinds == ({"GroupNorm"} if norm == "group" else {"BatchNorm2d"})
+
+
+@pytest.mark.parametrize("name", names("task"))
+def test_the_network_of_every_task_can_be_made(name):
+    task = load_task(name)
+    arguments = {key: value for key, value in task.model.arguments.items() if key != "pretrained"}
+    assert models.create(task.model.name, arguments, 10, 1 if "mnist" in name or "digits" in name else 3, seed=0)
+
+
+def test_pretrained_weights_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match="no pretrained weights"):
+        timm.create_model("lenet5", pretrained=True)
