@@ -168,10 +168,10 @@ def test_every_noise_is_unbiased_and_shared_noise_varies_most(make_net, images):
     samples = {}
     for noise in ("shared", "antithetic", "per_example"):
         net = silent(make_net(noise=noise))
-        samples[noise] = gradient_samples(net, x, y, 2000)
+        samples[noise] = gradient_samples(net, x, y, 1000)
     exact = torch.cat([s.mean(0, keepdim=True) for s in samples.values()]).mean(0)
     for noise in samples:
-        spread = samples[noise].std(0) / math.sqrt(2000)
+        spread = samples[noise].std(0) / math.sqrt(1000)
         moving = spread > 1e-12
         assert ((samples[noise].mean(0) - exact)[moving] / spread[moving]).abs().max() < 5.5
     every = {noise: values.var(0).sum().item() for noise, values in samples.items()}
@@ -188,6 +188,14 @@ def test_a_layer_called_by_itself_draws_for_itself(make_net, images):
     net(images())
     hidden = torch.randn(4, 5, dtype=torch.float64)
     assert not torch.equal(net[8](hidden), net[8](hidden))
+
+
+def test_a_layer_called_by_itself_in_evaluation_mode_uses_its_mean(make_net, images):
+    net = silent(make_net())
+    net(images())  # leaves a draw behind
+    net.eval()
+    hidden = torch.randn(4, 5, dtype=torch.float64)
+    assert torch.equal(net[8](hidden), nn.functional.linear(hidden, net[8].weight, net[8].bias))
 
 
 def test_gradient_checkpointing_sees_the_same_draw_twice(small_net, images):
@@ -238,6 +246,32 @@ def test_autocast_and_bfloat16_follow_single_precision(lenet, noise):
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(ivi.predict(reference, x, draws).float(), logits, atol=0.05 * scale, rtol=0)
     torch.testing.assert_close(ivi.predict(half, x.bfloat16(), draws).float(), logits, atol=0.05 * scale, rtol=0)
+
+
+def test_autocast_does_not_round_the_drawn_weights(lenet):
+    net = ivi.variationalize(lenet(), example=torch.zeros(1, 1, 28, 28), generator=generator())
+    for layer in ivi.random_layers(net).values():
+        z = layer.noise_like(None)
+        expected = layer.draw_weights(z)
+        with torch.autocast("cpu", torch.bfloat16):
+            actual = layer.draw_weights(z)
+        assert all(torch.equal(one, other) for one, other in zip(actual, expected, strict=True))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("noise", ["shared", "antithetic", "per_example"])
+def test_a_gpu_agrees_with_the_cpu_on_the_noise_of_a_cpu_generator(make_net, images, noise):
+    net = silent(make_net(noise=noise))
+    other = copy.deepcopy(net).cuda()
+    for one in (net, other):
+        ivi.set_generator(one, generator(2))
+    torch.testing.assert_close(other(images().cuda()).cpu(), net(images()), atol=1e-9, rtol=0)
+    for head_draws in (1, 20):
+        logits = [
+            ivi.predict(one, x, 3, generator(3), head_draws=head_draws).cpu()
+            for one, x in ((net, images()), (other, images().cuda()))
+        ]
+        torch.testing.assert_close(*logits, atol=1e-9, rtol=0)
 
 
 def test_channels_last_changes_nothing(lenet):
