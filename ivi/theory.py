@@ -6,7 +6,7 @@ import json
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,29 +37,34 @@ def run_theory(out: Path, seed: int = 0) -> dict[str, Any]:
         examples, whose gradient dies out before it does. ``figures``: file names.
     """
     generator = torch.Generator().manual_seed(seed)
-    problem, prior, points = _curve_fitting(generator)
-    fits = _fit(problem, prior, generator)
-    limit, least = problem.limit(prior), problem.least_wasserstein2(prior).item()
-    regression = {
+    task = _curve_fitting(generator)
+    fits = _fit(task.problem, task.prior, generator)
+    limit, least = task.problem.limit(task.prior), task.problem.least_wasserstein2(task.prior).item()
+    optimizers = {
         name: {
             "mean_error": (q.mean - limit.mean).norm().item(),
             "factor_error": (q.factor - limit.factor).norm().item(),
-            "wasserstein2": wasserstein2(q, prior).item(),
-            "expected_loss": problem.expected_loss(q).item(),
+            "wasserstein2": wasserstein2(q, task.prior).item(),
+            "expected_loss": task.problem.expected_loss(q).item(),
         }
         for name, q in fits.items()
     }
-    classification = _classify(generator)
-    out.mkdir(parents=True, exist_ok=True)
-    figures = _draw(out, problem, prior, points, fits, regression, least, classification, generator)
-    result = {
+    result: dict[str, Any] = {
         "seed": seed,
-        "regression": {"least_wasserstein2": least, "optimizers": regression},
-        "classification": classification,
-        "figures": figures,
+        "regression": {"least_wasserstein2": least, "optimizers": optimizers},
+        "classification": _classify(generator),
     }
+    out.mkdir(parents=True, exist_ok=True)
+    ensemble = _ensemble(task.problem, task.prior, generator)
+    result["figures"] = _draw(out, task, fits["SGD, one draw"], ensemble, result)
     (out / "theory.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
+
+
+class _CurveFitting(NamedTuple):
+    problem: Regression
+    prior: Posterior
+    points: Tensor
 
 
 def _features(inputs: Tensor, num_frequencies: int = 20) -> Tensor:
@@ -70,13 +75,14 @@ def _features(inputs: Tensor, num_frequencies: int = 20) -> Tensor:
     return torch.cat([angle.cos() * size, angle.sin() * size], 1) / math.sqrt(2)
 
 
-def _curve_fitting(generator: torch.Generator) -> tuple[Regression, Posterior, Tensor]:
+def _curve_fitting(generator: torch.Generator) -> _CurveFitting:
     points = torch.tensor([-2.4, -2.0, -1.5, -1.1, 0.5, 0.9, 1.4, 1.9], dtype=torch.float64)
     targets = points.sin() + 0.1 * torch.randn(len(points), generator=generator, dtype=torch.float64)
     features = _features(points)
     size = features.shape[1]
     factor = torch.randn(size, 10, generator=generator, dtype=torch.float64) / math.sqrt(10)
-    return Regression(features, targets), Posterior(torch.zeros(size, dtype=torch.float64), factor), points
+    prior = Posterior(torch.zeros(size, dtype=torch.float64), factor)
+    return _CurveFitting(Regression(features, targets), prior, points)
 
 
 def _fit(problem: Regression, prior: Posterior, generator: torch.Generator) -> dict[str, Posterior]:
@@ -117,33 +123,22 @@ def _classify(generator: torch.Generator) -> list[dict[str, float]]:
     return rows
 
 
-def _draw(
-    out: Path,
-    problem: Regression,
-    prior: Posterior,
-    points: Tensor,
-    fits: dict[str, Posterior],
-    regression: dict[str, dict[str, float]],
-    least: float,
-    classification: list[dict[str, float]],
-    generator: torch.Generator,
-) -> list[str]:
+def _draw(out: Path, task: _CurveFitting, fitted: Posterior, ensemble: Tensor, result: dict[str, Any]) -> list[str]:
     # Not pyplot: a library must not touch the caller's current figure nor choose a backend.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 5.6), layout="constrained")
     panels = figure.subplot_mosaic([["prior", "posterior", "posterior"], ["distance", "distance", "direction"]])
-    ensemble = _ensemble(problem, prior, generator)
-    _draw_band(panels["prior"], prior, "prior")
-    _draw_band(panels["posterior"], fits["SGD, one draw"], "SGD, one draw")
+    _draw_band(panels["prior"], task.prior, "prior")
+    _draw_band(panels["posterior"], fitted, "SGD, one draw")
     panels["posterior"].plot(_CURVE, _features(_CURVE) @ ensemble, color="C1", lw=0.6, alpha=0.7)
     panels["posterior"].plot([], [], color="C1", lw=0.6, label="ensemble: linear models\ntrained from prior draws")
     for name, title in (("prior", "Before training"), ("posterior", "After training on the expected loss alone")):
-        panels[name].plot(points, problem.y, "ko", ms=4)
+        panels[name].plot(task.points, task.problem.y, "ko", ms=4)
         panels[name].set(title=title, xlabel="input", ylim=(-4.2, 5.8))
         panels[name].legend(fontsize=7, loc="upper left", ncols=3)
-    _draw_distances(panels["distance"], regression, least)
-    _draw_classification(panels["direction"], classification)
+    _draw_distances(panels["distance"], **result["regression"])
+    _draw_classification(panels["direction"], result["classification"])
     names = ["theory.png", "theory.pdf"]
     for name in names:
         figure.savefig(out / name, dpi=200)
@@ -174,12 +169,12 @@ def _draw_band(axes: Axes, q: Posterior, label: str) -> None:
     axes.plot(_CURVE, middle, color="C0", lw=1.5, label="mean")
 
 
-def _draw_distances(axes: Axes, regression: dict[str, dict[str, float]], least: float) -> None:
-    names = list(regression)
-    heights = [regression[name]["wasserstein2"] for name in names]
+def _draw_distances(axes: Axes, least_wasserstein2: float, optimizers: dict[str, dict[str, float]]) -> None:
+    names = list(optimizers)
+    heights = [optimizers[name]["wasserstein2"] for name in names]
     bars = axes.bar(names, heights, color=["C0", "C0", "C0", "C3"][: len(names)], width=0.55)
-    errors = [math.hypot(regression[name]["mean_error"], regression[name]["factor_error"]) for name in names]
+    errors = [math.hypot(optimizers[name]["mean_error"], optimizers[name]["factor_error"]) for name in names]
     axes.bar_label(bars, [f"off by {error:.0e}" for error in errors], fontsize=7, padding=2)
-    axes.axhline(least, color="k", ls="--", lw=1, label="least of all q of zero loss")
+    axes.axhline(least_wasserstein2, color="k", ls="--", lw=1, label="least of all q of zero loss")
     axes.set(title="Distance to the prior, W2²", ylim=(0, 1.2 * max(heights)))
     axes.legend(fontsize=7, loc="upper left")
