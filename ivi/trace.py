@@ -20,7 +20,11 @@ def trace(model: nn.Module, example: Tensor | None, required: bool) -> list[nn.M
 
     Returns:
         Every Linear and Conv1d/2d/3d in the order of its calls, once per call; None without an example.
+
+    Raises:
+        ValueError: there is no example though one is required, or the model refuses the one made for it.
     """
+    guessed = example is None
     example = _example_for(model) if example is None else example
     if example is None:
         if required:
@@ -34,6 +38,13 @@ def trace(model: nn.Module, example: Tensor | None, required: bool) -> list[nn.M
         model.eval()
         with torch.no_grad():
             model(example)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        if not guessed:
+            raise
+        size = tuple(example.shape)
+        raise ValueError(
+            f"the model refuses an input of the size in its configuration, {size}: pass example="
+        ) from error
     finally:
         for handle in handles:
             handle.remove()

@@ -103,3 +103,10 @@ def test_the_example_of_a_timm_model_comes_from_its_configuration(name):
     first, last = ivi.random_layers(net)
     assert first in ("conv1.0", "patch_embed.proj")
     assert last in ("fc", "head")
+
+
+def test_a_model_made_for_another_size_than_its_configuration_says_wants_an_example():
+    net = timm.create_model("vit_tiny_patch16_224", num_classes=5, img_size=32)
+    net.pretrained_cfg = dict(net.pretrained_cfg, input_size=(3, 224, 224))
+    with pytest.raises(ValueError, match="pass example="):
+        ivi.variationalize(net)
