@@ -11,8 +11,10 @@ from rich.text import Text
 from baselines.registry import known_methods, variants
 from benchmarks.results import DONE, estimates
 from benchmarks.suite import Run, load_suite, load_task, names
-from leaderboard import table as board
+from leaderboard import formats
+from leaderboard.columns import Column
 from leaderboard.record import Record, latest
+from leaderboard.table import Row
 
 
 def tasks() -> Table:
@@ -69,23 +71,27 @@ def plan(runs: Sequence[Run], records: list[Record]) -> Group:
     return Group(view, Text(words + (f", {unknown} runs of unknown length" if unknown else "")))
 
 
-def show_table(console: Console, rows: Sequence[board.Row], title: str) -> None:
+def show_table(
+    console: Console, rows: Sequence[Row], title: str, chosen: Sequence[Column] | None = None, against: str = ""
+) -> None:
     """The board on a terminal, a part per task. Intervals go below their means where there is no room beside."""
     console.print(title, style="italic")
     for task in dict.fromkeys(row.task for row in rows):
-        head, body, notes = board.shown([row for row in rows if row.task == task])
-        wide = sum(max(len(line[i]) for line in [head, *body]) + 1 for i in range(len(head))) <= console.width
+        part = formats.shown([row for row in rows if row.task == task], chosen, against)
+        head, lines = part.head, [part.head, *([cell.text for cell in line] for line in part.body)]
+        wide = sum(max(len(line[i]) for line in lines) + 1 for i in range(len(head))) <= console.width
         view = Table(header_style="bold", box=None, padding=(0, 1, 0, 0))
         for i, name in enumerate(head):
             justify = "right" if i else "left"
             view.add_column(name if wide else name.replace(" ", "\n"), justify=justify, no_wrap=True, vertical="bottom")
-        for cells in body:
+        for cells in part.body:
             view.add_row(*(_cell(cell, wide) for cell in cells))
         console.print(Text(task, style="bold cyan"))
         _print_whole(console, view)
-        for note in notes:
+        for note in part.notes:
             console.print(Text(note, style="yellow"))
-    console.print("mean over n seeds ± half of the 95 % t interval; ×MAP: ratio to MAP of the same seed", style="dim")
+    for line in formats.shown(rows, chosen, against).legend:
+        console.print(Text(line, style="dim"))
 
 
 def _print_whole(console: Console, view: Table) -> None:
@@ -98,9 +104,10 @@ def _print_whole(console: Console, view: Table) -> None:
         console.width = width
 
 
-def _cell(text: str, wide: bool) -> Text:
-    mean, sign, half = text.partition(" ± ")
-    return Text.assemble(mean, ((sign if wide else "\n±") + half, "dim") if sign else "")
+def _cell(cell: formats.Cell, wide: bool) -> Text:
+    mean, sign, half = cell.text.partition(" ± ")
+    interval = ((sign if wide else "\n±") + half, "dim") if sign else ""
+    return Text.assemble((mean, "bold" if cell.top else ""), interval)
 
 
 def _table(*columns: str) -> Table:

@@ -16,10 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from leaderboard import metrics
+from leaderboard import metrics, style
 from leaderboard.predictions import Predictions
 from leaderboard.statistics import Ranks, t_interval
-from leaderboard.style import LINES, colour, files, legend_below, legend_height, looks, page, plain_log_ticks, wrapped
 
 
 def reliability(predictions: Mapping[str, Predictions], path: Path, bins: int = 15) -> list[Path]:
@@ -34,13 +33,13 @@ def reliability(predictions: Mapping[str, Predictions], path: Path, bins: int = 
     """
     columns = min(2, len(predictions))
     rows = -(-len(predictions) // columns)
-    with page(path, 0.4 + (2.1 if columns == 2 else 2.9) * rows) as figure:
+    with style.page(path, 0.4 + (2.1 if columns == 2 else 2.9) * rows) as figure:
         ratios = {"height_ratios": [3, 1] * rows}
         grid = figure.subplots(2 * rows, columns, sharex=True, squeeze=False, gridspec_kw=ratios)
         for i, (name, one) in enumerate(predictions.items()):
             upper, lower = grid[2 * (i // columns), i % columns], grid[2 * (i // columns) + 1, i % columns]
             error = _reliability_panel(upper, lower, one, bins)
-            upper.set_title(f"{wrapped(name, 21)}\nECE {error:.3f}")
+            upper.set_title(f"{style.wrapped(name, 21)}\nECE {error:.3f}")
             if i % columns == 0:
                 upper.set_ylabel("accuracy")
                 lower.set_ylabel("share, %")
@@ -51,13 +50,17 @@ def reliability(predictions: Mapping[str, Predictions], path: Path, bins: int = 
             axes.set_axis_off()
         handles = [
             Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label="perfect calibration"),
-            Line2D([], [], color=colour(0), linestyle="", marker="|", markersize=9, label="95 % interval of a bin"),
+            Line2D(
+                [], [], color=style.colour(0), linestyle="", marker="|", markersize=9, label="95 % interval of a bin"
+            ),
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    return files(path)
+    return style.files(path)
 
 
-def ood_histograms(id_scores: np.ndarray, ood_scores: Mapping[str, np.ndarray], name: str, path: Path) -> list[Path]:
+def ood_histograms(
+    id_scores: np.ndarray, ood_scores: Mapping[str, np.ndarray], name: str, path: Path, title: str = ""
+) -> list[Path]:
     """Histograms of one OOD score on the test set and on OOD sets, with the AUROC of each.
 
     The bins span 99.6 % of all finite scores; the outermost two hold what lies beyond.
@@ -67,6 +70,7 @@ def ood_histograms(id_scores: np.ndarray, ood_scores: Mapping[str, np.ndarray], 
         ood_scores: by name of the OOD set, [N_ood] scores.
         name: of the score, for the axis.
         path: without suffix.
+        title: above the figure.
     """
     everything = np.concatenate([id_scores, *ood_scores.values()])
     low, high = np.quantile(everything[np.isfinite(everything)], [0.002, 0.998])
@@ -74,7 +78,7 @@ def ood_histograms(id_scores: np.ndarray, ood_scores: Mapping[str, np.ndarray], 
     shown = {"test": id_scores}
     for key, values in ood_scores.items():
         shown[f"{key} (AUROC {metrics.auroc(id_scores, values):.3f})"] = values
-    with page(path, 1.9 + legend_height(list(shown))) as figure:
+    with style.page(path, 1.9 + style.legend_height(list(shown))) as figure:
         axes = figure.subplots()
         for i, (label, values) in enumerate(shown.items()):
             sns.histplot(
@@ -83,15 +87,15 @@ def ood_histograms(id_scores: np.ndarray, ood_scores: Mapping[str, np.ndarray], 
                 stat="proportion",
                 element="step",
                 fill=i == 0,
-                color=colour(i),
+                color=style.colour(i),
                 alpha=0.35 if i == 0 else 1.0,
-                linestyle=LINES[i % len(LINES)],
+                linestyle=style.LINES[i % len(style.LINES)],
                 label=label,
                 ax=axes,
             )
-        axes.set(xlabel=f"{name} (outer bins hold the tails)", ylabel="share of images")
-        legend_below(figure, axes)
-    return files(path)
+        axes.set(title=title, xlabel=f"{name} (outer bins hold the tails)", ylabel="share of images")
+        style.legend_below(figure, axes)
+    return style.files(path)
 
 
 def pareto(
@@ -115,8 +119,8 @@ def pareto(
         value_label: of the axis, with its unit.
         methods: see the head of this module.
     """
-    names, look = _methods(frame), looks(methods or _methods(frame))
-    with page(path, 2.3 + legend_height([*names, "Pareto front"])) as figure:
+    names, look = style.methods_of(frame), style.looks(methods or style.methods_of(frame))
+    with style.page(path, 2.3 + style.legend_height([*names, "Pareto front"])) as figure:
         axes = figure.subplots()
         points = []
         for name in names:
@@ -129,10 +133,10 @@ def pareto(
         axes.step(front[:, 0], front[:, 1], where="post", color="0.6", linewidth=0.8, zorder=1, label="Pareto front")
         axes.set_xscale("log")
         axes.margins(0.08)
-        plain_log_ticks(axes)
+        style.plain_log_ticks(axes)
         axes.set(xlabel=cost_label, ylabel=value_label)
-        legend_below(figure, axes, title=_meaning(frame, "bars"))
-    return files(path)
+        style.legend_below(figure, axes, title=style.spread_of(frame, "bars"))
+    return style.files(path)
 
 
 def severity(frame: pd.DataFrame, path: Path, methods: Sequence[str] | None = None) -> list[Path]:
@@ -143,15 +147,15 @@ def severity(frame: pd.DataFrame, path: Path, methods: Sequence[str] | None = No
         path: without suffix.
         methods: see the head of this module.
     """
-    with page(path, 3.5 + legend_height(_methods(frame))) as figure:
+    with style.page(path, 3.5 + style.legend_height(style.methods_of(frame))) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True)
         _lines(upper, frame, "severity", "accuracy", methods)
         _lines(lower, frame, "severity", "nll", methods)
         upper.set(ylabel="accuracy ↑")
         lower.set(ylabel="NLL, nats ↓", xlabel="severity (0: clean)")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-        legend_below(figure, upper, title=_meaning(frame, "bands"))
-    return files(path)
+        style.legend_below(figure, upper, title=style.spread_of(frame, "bands"))
+    return style.files(path)
 
 
 def risk_coverage(
@@ -172,44 +176,53 @@ def risk_coverage(
             part = {"method": name, "seed": seed, "coverage": kept / len(risk), "risk": risk[kept - 1]}
             parts.append(pd.DataFrame(part))
     frame = pd.concat(parts, ignore_index=True)
-    with page(path, 2.1 + legend_height(list(predictions))) as figure:
+    with style.page(path, 2.1 + style.legend_height(list(predictions))) as figure:
         axes = figure.subplots()
         _lines(axes, frame, "coverage", "risk", methods, has_markers=False)
         axes.set(xlabel="coverage (share of images kept)", ylabel="error of those kept ↓", xlim=(0, 1))
         axes.set_ylim(bottom=0)
-        legend_below(figure, axes, title=_meaning(frame, "bands"))
-    return files(path)
+        style.legend_below(figure, axes, title=style.spread_of(frame, "bands"))
+    return style.files(path)
 
 
 def draws(
-    frame: pd.DataFrame, path: Path, *, value: str, value_label: str, methods: Sequence[str] | None = None
+    frame: pd.DataFrame,
+    path: Path,
+    *,
+    value: str,
+    value_label: str,
+    x: str = "draws",
+    x_label: str = "members or draws",
+    methods: Sequence[str] | None = None,
 ) -> list[Path]:
-    """A metric against the number of members or draws that are averaged, a line per method.
+    """A metric against the number of members or draws that are averaged, or what they cost, a line per method.
 
     Args:
-        frame: columns ``method``, ``seed``, ``draws``, and the one named by ``value``.
+        frame: columns ``method``, ``seed``, and those named by ``x`` and ``value``.
         path: without suffix.
         value: name of the column upwards.
         value_label: of the axis, with its unit.
+        x: name of the column across; positive.
+        x_label: of the axis, with its unit.
         methods: see the head of this module.
     """
-    with page(path, 2.1 + legend_height(_methods(frame))) as figure:
+    with style.page(path, 2.1 + style.legend_height(style.methods_of(frame))) as figure:
         axes = figure.subplots()
-        _lines(axes, frame, "draws", value, methods)
-        axes.set_xscale("log", base=2)
-        plain_log_ticks(axes, sorted(set(frame["draws"].tolist())))
-        axes.set(xlabel="members or draws", ylabel=value_label)
-        legend_below(figure, axes, title=_meaning(frame, "bands"))
-    return files(path)
+        _lines(axes, frame, x, value, methods)
+        axes.set_xscale("log", base=2 if x == "draws" else 10)
+        style.plain_log_ticks(axes, sorted(set(frame[x].tolist())) if x == "draws" else None)
+        axes.set(xlabel=x_label, ylabel=value_label)
+        style.legend_below(figure, axes, title=style.spread_of(frame, "bands"))
+    return style.files(path)
 
 
 def critical_differences(ranks: Ranks, path: Path) -> list[Path]:
     """Average ranks on a line, best at the left; bars join the methods that the Nemenyi test cannot tell apart."""
     names = list(ranks.average)
     half, bars = -(-len(names) // 2), 0.45 * len(ranks.groups)
-    labels = {name: f"{wrapped(name, 16)} {value:.2f}" for name, value in ranks.average.items()}
+    labels = {name: f"{style.wrapped(name, 16)} {value:.2f}" for name, value in ranks.average.items()}
     row = 0.06 + 0.11 * max(label.count("\n") + 1 for label in labels.values())
-    with page(path, 1.1 + row * (half + bars)) as figure:
+    with style.page(path, 1.1 + row * (half + bars)) as figure:
         axes = figure.subplots()
         axes.set(xlim=(1, len(names)), ylim=(bars + half + 0.1, 0), yticks=[])
         axes.xaxis.tick_top()
@@ -225,18 +238,20 @@ def critical_differences(ranks: Ranks, path: Path) -> list[Path]:
             axes.annotate(labels[name], (edge, y), offset, textcoords="offset points", ha=side, va="center")
         for i, group in enumerate(ranks.groups):
             ends = [ranks.average[group[0]], ranks.average[group[-1]]]
-            axes.plot(ends, [0.45 * (i + 1)] * 2, color=colour(0), linewidth=2.5, solid_capstyle="butt")
+            axes.plot(ends, [0.45 * (i + 1)] * 2, color=style.colour(0), linewidth=2.5, solid_capstyle="butt")
         tied = f"bars: closer than {ranks.critical_difference:.2f}, not told apart (Nemenyi, 95 %)"
-        figure.legend(handles=[Line2D([], [], color=colour(0), linewidth=2.5, label=tied)], loc="outside lower center")
-    return files(path)
+        figure.legend(
+            handles=[Line2D([], [], color=style.colour(0), linewidth=2.5, label=tied)], loc="outside lower center"
+        )
+    return style.files(path)
 
 
 def _lines(
     axes: Axes, frame: pd.DataFrame, x: str, y: str, methods: Sequence[str] | None, has_markers: bool = True
 ) -> None:
     """Mean over seeds of ``y`` at each ``x``, a line per method, with the 95 % t interval over seeds as its band."""
-    look = looks(methods or _methods(frame))
-    for name in _methods(frame):
+    look = style.looks(methods or style.methods_of(frame))
+    for name in style.methods_of(frame):
         rows = frame.loc[frame["method"] == name]
         places = sorted(set(rows[x].tolist()))
         bands = []
@@ -248,19 +263,6 @@ def _lines(
         marker = look[name].marker if has_markers else ""
         axes.plot(places, mean, color=look[name].colour, linestyle=look[name].line, marker=marker, label=name)
         axes.fill_between(places, low, high, color=look[name].colour, alpha=0.2, linewidth=0)
-
-
-def _methods(frame: pd.DataFrame) -> list[str]:
-    return sorted(set(frame["method"].tolist()))
-
-
-def _meaning(frame: pd.DataFrame, what: str) -> str:
-    """What bands or bars say, for the head of the legend."""
-    counts = {len(set(frame.loc[frame["method"] == name, "seed"].tolist())) for name in _methods(frame)}
-    if max(counts) == 1:
-        return "one seed, so no spread is known"
-    seeds = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    return f"{what}: 95 % interval of the mean over {seeds} seeds"
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -285,8 +287,8 @@ def _reliability_panel(upper: Axes, lower: Axes, predictions: Predictions, bins:
     centre = (hit + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(hit * (1 - hit) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     upper.plot([0, 1], [0, 1], color="0.5", linestyle="--", linewidth=0.8, zorder=1)
-    upper.vlines(mean, centre - half, centre + half, color=colour(0), linewidth=1)
-    upper.plot(mean, hit, "o", color=colour(0), markersize=2.5, clip_on=False)
+    upper.vlines(mean, centre - half, centre + half, color=style.colour(0), linewidth=1)
+    upper.plot(mean, hit, "o", color=style.colour(0), markersize=2.5, clip_on=False)
     upper.set(xlim=(0, 1), ylim=(0, 1), yticks=[0, 0.5, 1])
     lower.bar((np.arange(bins) + 0.5) / bins, 100 * count / count.sum(), 0.9 / bins, color="0.6")
     return metrics.ece(predictions.log_probs, labels, bins)

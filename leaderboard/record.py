@@ -178,7 +178,7 @@ def read(path: Path) -> Record:
         return Record.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
-        version = _schema(data)
+        version = schema_of(data)
         if version is not None and version > SCHEMA:
             reason = f"has schema {version}, this program reads up to {SCHEMA}: update it"
         else:
@@ -187,8 +187,9 @@ def read(path: Path) -> Record:
 
 
 def record_files(folder: Path) -> Iterator[Path]:
-    """Every record file below ``folder``, in a fixed order."""
-    return (path for path in sorted(folder.rglob("*.json")) if not path.name.startswith("."))
+    """Every record file (``....1.json``) below ``folder``, in a fixed order; ``.cost.json`` is `leaderboard.cost`'s."""
+    found = sorted(folder.rglob("*.*.json"))
+    return (path for path in found if not path.name.startswith(".") and not path.name.endswith(".cost.json"))
 
 
 def read_all(folder: Path) -> list[Record]:
@@ -208,7 +209,8 @@ def latest(records: list[Record]) -> dict[str, Record]:
     return best
 
 
-def _schema(data: bytes) -> int | None:
+def schema_of(data: bytes) -> int | None:
+    """The schema number that the JSON in ``data`` names; None where it names none."""
     try:
         return json.loads(data).get("schema_version")
     except (ValueError, AttributeError):

@@ -40,6 +40,8 @@ _BETTER = {
     "fpr95": "lower",
 }
 _NATS = ("nll", "entropy", "mutual_information")
+LABELLED = (*_PER_SET, "entropy", "mutual_information", "temperature", *(f"{name}_scaled" for name in _SCALED))
+"""Metrics of a set with labels, in their order."""
 
 
 def better(key: str) -> str:
@@ -50,6 +52,10 @@ def better(key: str) -> str:
 def unit(key: str) -> str:
     """The unit of the metric of a key of `score`: "nats", or "" for shares, probabilities and other bare numbers."""
     return "nats" if key.removesuffix("_scaled") in _NATS else ""
+
+
+PER_ITEM = ("accuracy", "nll", "brier")
+"""Metrics that are a mean over images."""
 
 
 def per_item(metric: str, predictions: Predictions) -> np.ndarray:

@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -94,6 +95,20 @@ def legend_height(names: Sequence[str]) -> float:
 
 def _legend_columns(names: Sequence[str]) -> int:
     return 2 if max(map(len, names)) <= 18 else 1
+
+
+def methods_of(frame: pd.DataFrame) -> list[str]:
+    """The methods of a frame, sorted."""
+    return sorted(set(frame["method"].tolist()))
+
+
+def spread_of(frame: pd.DataFrame, what: str) -> str:
+    """What bands or bars say, for the head of the legend."""
+    counts = {len(set(frame.loc[frame["method"] == name, "seed"].tolist())) for name in methods_of(frame)}
+    if max(counts) == 1:
+        return "one seed, so no spread is known"
+    seeds = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    return f"{what}: 95 % interval of the mean over {seeds} seeds"
 
 
 def wrapped(name: str, width: int) -> str:

@@ -1,65 +1,21 @@
-"""The board: a pure fold of records into rows, and its views."""
+"""The board: a pure fold of records into rows. `leaderboard.formats` shows them."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from leaderboard.columns import Column, columns
+from leaderboard.cost import CostRecord, cost_of, quartiles, ratios
 from leaderboard.record import Record, latest
-from leaderboard.statistics import Interval, t_interval
+from leaderboard.statistics import Interval, paired_difference, t_interval, top_group
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-LATEX = str.maketrans(
-    {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "×": r"$\times$", "_": r"\_", "%": r"\%", "–": "--"}
-)
 BASELINE = "map"
 """The method that costs are ratios to."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: where its value is in a record, and how it is shown.
-
-    Attributes:
-        key: name in JSON and CSV.
-        title: name in the head, with an arrow towards better.
-        value: record -> number; None where it was not measured.
-        digits: decimals shown.
-        ratio: shown as a ratio to MAP of the same seed.
-        higher_is_better: which way is better.
-    """
-
-    key: str
-    title: str
-    value: Callable[[Record], float | None]
-    digits: int = 3
-    ratio: bool = False
-    higher_is_better: bool = False
-
-
-def _metric(group: str, name: str) -> Callable[[Record], float | None]:
-    return lambda record: record.metrics.get(group, {}).get(name)
-
-
-def _cost(*names: str) -> Callable[[Record], float | None]:
-    return lambda record: max(getattr(record.cost, name) for name in names) if record.cost else None
-
-
-COLUMNS = (
-    Column("accuracy", "accuracy ↑", _metric("test", "accuracy"), higher_is_better=True),
-    Column("nll", "NLL ↓", _metric("test", "nll")),
-    Column("ece", "ECE ↓", _metric("test", "ece")),
-    Column("auroc_near", "near AUROC ↑", _metric("ood_near", "auroc_max_probability"), higher_is_better=True),
-    Column("auroc_far", "far AUROC ↑", _metric("ood_far", "auroc_max_probability"), higher_is_better=True),
-    Column("fit", "fit ×MAP ↓", _cost("fit_s"), digits=2, ratio=True),
-    Column("predict", "predict ×MAP ↓", _cost("predict_s"), digits=2, ratio=True),
-    Column("memory", "memory ×MAP ↓", _cost("peak_memory_fit", "peak_memory_predict"), digits=2, ratio=True),
-)
+BEST = "best"
+"""As ``against``: whichever method is best in the column."""
+_NOTHING = Interval(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -79,7 +35,10 @@ class Row:
     Attributes:
         n: seeds with an ok record.
         ranked: whether the row may be compared with the others; ``reason`` says why not.
-        metrics: column key -> mean over seeds and its 95 % t interval; NaN bounds for one seed.
+        metrics: column key -> mean over seeds and its 95 % t interval, NaN bounds for one seed; for a ratio of costs
+            that were alternated with MAP: the median over rounds and its quartiles.
+        top: keys of the columns in which the row cannot be told from the best ranked one.
+        rounds: of the cost record that ratios are from; 0: they are of separate runs.
     """
 
     task: str
@@ -88,6 +47,20 @@ class Row:
     ranked: bool
     reason: str
     metrics: Mapping[str, Interval]
+    top: frozenset[str] = frozenset()
+    rounds: int = 0
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The runs of one row, and the numbers of each column by seed (alternated ratios: by round)."""
+
+    task: str
+    method: str
+    ok: Mapping[int, Record]
+    reason: str
+    values: Mapping[str, Mapping[int, float]]
+    rounds: int
 
 
 def planned_of(records: Iterable[Record]) -> list[Planned]:
@@ -95,36 +68,110 @@ def planned_of(records: Iterable[Record]) -> list[Planned]:
     return [Planned(r.run_id, r.task.name, r.method.label, r.seed) for r in latest(list(records)).values()]
 
 
-def fold(records: Sequence[Record], planned: Sequence[Planned], columns: Sequence[Column] = COLUMNS) -> list[Row]:
-    """Rows of the board in the order of the plan, ranked ones first within a task, best NLL first."""
-    found = latest(list(records))
-    groups: dict[tuple[str, str], list[Planned]] = {}
-    for run in planned:
-        groups.setdefault((run.task, run.method), []).append(run)
-    ok = {
-        key: {run.seed: found[run.run_id] for run in runs if run.run_id in found and found[run.run_id].status == "ok"}
-        for key, runs in groups.items()
-    }
-    rows = []
-    for (task, method), runs in groups.items():
-        mine, base = ok[task, method], ok.get((task, BASELINE), {})
-        reason = _reason(runs, found, mine, base)
-        metrics = {column.key: _interval(column, mine, base) for column in columns}
-        rows.append(Row(task, method, len(mine), not reason, reason, metrics))
-    tasks = list(dict.fromkeys(row.task for row in rows))
-    return sorted(rows, key=lambda row: (tasks.index(row.task), not row.ranked, _nan_last(row.metrics.get("nll"))))
+def fold(
+    records: Sequence[Record],
+    planned: Sequence[Planned],
+    chosen: Sequence[Column] | None = None,
+    *,
+    costs: Sequence[CostRecord] = (),
+    sort: Column | None = None,
+    against: str = "",
+) -> list[Row]:
+    """Rows of the board: tasks in the order of the plan, ranked rows first, the best leading.
+
+    Args:
+        records: all that there are.
+        planned: the runs that the table is about.
+        chosen: its columns; None: the default ones.
+        costs: measurements of `ivi cost`; where one fits a row, its ratios take the place of those of separate runs.
+        sort: the column to sort by; None: NLL on the test set.
+        against: a method's label or `BEST`: cells are then paired differences to it, not means.
+    """
+    chosen = columns() if chosen is None else chosen
+    sort = sort or columns(["nll"])[0]
+    needed = list({column.key: column for column in [*chosen, sort]}.values())
+    groups = _groups(records, planned, needed, costs)
+    rows: list[Row] = []
+    for task in dict.fromkeys(group.task for group in groups):
+        members = [group for group in groups if group.task == task]
+        tops = {column.key: _top(column, members) for column in needed}
+        means = {group.method: _mean(group.values[sort.key]) for group in members}
+        sign = -1 if sort.better == "higher" else 1
+        members.sort(key=lambda g: (bool(g.reason), math.isnan(means[g.method]), sign * means[g.method]))
+        rows += [_row(group, members, chosen, tops, against) for group in members]
+    return rows
 
 
-def _interval(column: Column, records: Mapping[int, Record], base: Mapping[int, Record]) -> Interval:
-    values = []
+def values_by_seed(column: Column, records: Mapping[int, Record], base: Mapping[int, Record]) -> dict[int, float]:
+    """The column's number of each seed; a cost as its ratio to MAP of the same seed (``base``)."""
+    values = {}
     for seed, record in records.items():
         value = column.value(record)
-        if value is not None and column.ratio:
+        if value is not None and column.cost:
             reference = column.value(base[seed]) if seed in base else None
             value = value / reference if reference else None
         if value is not None:
-            values.append(value)
-    return t_interval(values) if values else Interval(math.nan, math.nan, math.nan)
+            values[seed] = value
+    return values
+
+
+def _groups(
+    records: Sequence[Record], planned: Sequence[Planned], needed: Sequence[Column], costs: Sequence[CostRecord]
+) -> list[_Group]:
+    found = latest(list(records))
+    runs: dict[tuple[str, str], list[Planned]] = {}
+    for run in planned:
+        runs.setdefault((run.task, run.method), []).append(run)
+    ok = {
+        key: {run.seed: found[run.run_id] for run in mine if run.run_id in found and found[run.run_id].status == "ok"}
+        for key, mine in runs.items()
+    }
+    groups = []
+    for (task, method), mine in runs.items():
+        records_of, base = ok[task, method], ok.get((task, BASELINE), {})
+        values = {column.key: values_by_seed(column, records_of, base) for column in needed}
+        measured = cost_of(costs, records_of)
+        if measured is not None:
+            cost, map_cost, _ = measured
+            values |= {column.key: ratios(cost, map_cost, column.cost) for column in needed if column.cost}
+        reason = _reason(mine, found, records_of, base)
+        groups.append(_Group(task, method, records_of, reason, values, measured[2] if measured else 0))
+    return groups
+
+
+def _top(column: Column, members: Sequence[_Group]) -> list[str]:
+    """Methods of the top group, the best first; none where fewer than two can be compared."""
+    ranked = [group for group in members if not group.reason and group.values[column.key]]
+    same_source = len({bool(group.rounds) for group in ranked}) < 2 or not column.cost
+    if len(ranked) < 2 or not column.better or not same_source:
+        return []
+    return top_group({group.method: group.values[column.key] for group in ranked}, column.better)
+
+
+def _row(
+    group: _Group, members: Sequence[_Group], chosen: Sequence[Column], tops: Mapping[str, list[str]], against: str
+) -> Row:
+    metrics = {}
+    for column in chosen:
+        interval = _interval(column, group)
+        if against and not column.cost:
+            name = (tops[column.key] or [""])[0] if against == BEST else against
+            other = next((other.values[column.key] for other in members if other.method == name), {})
+            interval = _difference(group.values[column.key], other)
+        metrics[column.key] = interval
+    top = frozenset(column.key for column in chosen if group.method in tops[column.key])
+    return Row(group.task, group.method, len(group.ok), not group.reason, group.reason, metrics, top, group.rounds)
+
+
+def _interval(column: Column, group: _Group) -> Interval:
+    values = list(group.values[column.key].values())
+    if not values:
+        return _NOTHING
+    return Interval(*quartiles(values)) if column.cost and group.rounds else t_interval(values)
+
+
+def _difference(mine: Mapping[int, float], other: Mapping[int, float]) -> Interval:
+    return paired_difference(mine, other) if mine.keys() & other.keys() else _NOTHING
 
 
 def _reason(
@@ -147,106 +194,5 @@ def _reason(
     return ""
 
 
-def _nan_last(interval: Interval | None) -> tuple[bool, float]:
-    mean = math.nan if interval is None else interval.mean
-    return math.isnan(mean), mean
-
-
-def cell(interval: Interval, digits: int) -> str:
-    """``mean ± half of the 95 % interval``; the mean alone for one seed, a dash where nothing was measured."""
-    mean, low, high = interval
-    if math.isnan(mean):
-        return "–"
-    half = (high - low) / 2
-    return f"{mean:.{digits}f}" if math.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
-
-
-def as_json(rows: Sequence[Row]) -> str:
-    """A list of rows; NaN and infinities as strings, as in records."""
-    return json.dumps(
-        [
-            {
-                **{key: getattr(row, key) for key in ("task", "method", "n", "ranked", "reason")},
-                "metrics": {
-                    key: {name: _json_number(value) for name, value in interval._asdict().items()}
-                    for key, interval in row.metrics.items()
-                },
-            }
-            for row in rows
-        ],
-        indent=1,
-        allow_nan=False,
-    )
-
-
-def _json_number(value: float) -> float | str:
-    if math.isnan(value):
-        return "NaN"
-    return value if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
-
-
-def frame(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> pd.DataFrame:
-    """Rows as a data frame of numbers: per column its mean, low and high."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {key: getattr(row, key) for key in ("task", "method", "n", "ranked", "reason")}
-            | {
-                f"{column.key}{suffix}": getattr(row.metrics[column.key], part)
-                for column in columns
-                for suffix, part in (("", "mean"), ("_low", "low"), ("_high", "high"))
-            }
-            for row in rows
-        ]
-    )
-
-
-def shown(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> tuple[list[str], list[list[str]], list[str]]:
-    """Head, cells and footnotes, as text: what the terminal, Markdown and LaTeX views have in common."""
-    tasks = {row.task for row in rows}
-    head = [*(["task"] if len(tasks) > 1 else []), "method", "n", *(column.title for column in columns)]
-    notes: list[str] = []
-    body = []
-    for row in rows:
-        mark = ""
-        if not row.ranked:
-            if row.reason not in notes:
-                notes.append(row.reason)
-            mark = f" [{notes.index(row.reason) + 1}]"
-        cells = [cell(row.metrics[column.key], column.digits) for column in columns]
-        body.append([*([row.task] if len(tasks) > 1 else []), row.method + mark, str(row.n), *cells])
-    footnotes = [f"[{i}] not ranked: {note}" for i, note in enumerate(notes, 1)]
-    return head, body, footnotes
-
-
-def as_markdown(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> str:
-    """A Markdown table with its footnotes."""
-    head, body, notes = shown(rows, columns)
-    right = [":--" if i < len(head) - len(columns) - 1 else "--:" for i in range(len(head))]
-    lines = [" | ".join(line) for line in (head, right, *body)]
-    return "\n".join([*(f"| {line} |" for line in lines), *(f"\n{note}" for note in notes)])
-
-
-def insert(document: str, name: str, text: str) -> str:
-    """``document`` with ``text`` between its lines ``<!-- table: name -->`` and ``<!-- end -->``.
-
-    Raises:
-        ValueError: it has no such lines.
-    """
-    before, start, rest = document.partition(f"<!-- table: {name} -->\n")
-    _, end, after = rest.partition("<!-- end -->\n")
-    if not start or not end:
-        raise ValueError(f"it has no lines '<!-- table: {name} -->' and '<!-- end -->' to put the table between")
-    return f"{before}{start}{text}\n{end}{after}"
-
-
-def as_latex(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> str:
-    """A LaTeX tabular (booktabs) with its footnotes as comments."""
-    head, body, notes = shown(rows, columns)
-    lines = [" & ".join(line).translate(LATEX) + r" \\" for line in (head, *body)]
-    align = "l" * (len(head) - len(columns) - 1) + "r" * (len(columns) + 1)
-    return "\n".join(
-        [rf"\begin{{tabular}}{{{align}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
-        + [r"\end{tabular}", *(f"% {note}" for note in notes)]
-    )
+def _mean(values: Mapping[int, float]) -> float:
+    return math.fsum(values.values()) / len(values) if values and all(map(math.isfinite, values.values())) else math.nan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -39,13 +39,14 @@ def predictions_path(record_path: Path) -> Path:
     return record_path.with_suffix(".safetensors")
 
 
-def verify(folder: Path) -> list[Finding]:
+def verify(folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Finding]:
     """Check every record below ``folder`` against its predictions; an empty list means that all agree.
 
     Numbers must agree to the last digit: `score` keeps ten, which are the same on every machine.
 
     Args:
         folder: the folder of records, or any folder in it.
+        progress: (records checked, records in all), called after each.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -60,9 +61,10 @@ def verify(folder: Path) -> list[Finding]:
         except RecordError as error:
             findings.append(Finding(path, "unreadable", str(error).removeprefix(f"{path}: ")))
     owners = {record.predictions.sha256: record for record in records.values() if record.predictions}
-    for path, record in records.items():
+    for done, (path, record) in enumerate(records.items(), 1):
         findings += _place(path, record)
         findings += _predictions(path, record, owners)
+        progress(done, len(records))
     return findings
 
 

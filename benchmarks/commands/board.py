@@ -1,4 +1,4 @@
-"""`ivi table`: from records to what one reads."""
+"""`ivi table`, `compare`, `verify`, `figures`: from records to what one reads."""
 
 from __future__ import annotations
 
@@ -7,12 +7,29 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from baselines.names import UserError
+from baselines.names import UserError, unknown
+from baselines.spec import split
 from benchmarks import results, views
-from benchmarks.commands.options import RESULTS, Device, Extra, Methods, Out, Seeds, chosen_runs, console
+from benchmarks.commands.options import (
+    RESULTS,
+    Device,
+    Extra,
+    Methods,
+    Out,
+    Seeds,
+    SuiteName,
+    bar,
+    chosen_runs,
+    console,
+    errors,
+)
+from leaderboard import formats
 from leaderboard import table as board
-from leaderboard.record import read_all
+from leaderboard.columns import DEFAULT, Column, UnknownColumn, columns
+from leaderboard.cost import read_costs
+from leaderboard.record import Record, read_all
 
 commands = typer.Typer()
 
@@ -31,6 +48,19 @@ class Format(StrEnum):
 def table(
     suite: Annotated[str | None, typer.Argument(help="Name of a suite; all records of the folder without it.")] = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="How to show it.")] = Format.terminal,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            "-c",
+            help="Which, e.g. 'nll,ece_scaled,auroc_entropy_near,nll_severity_3,ood_near/glyphs:fpr95_energy'; groups: "
+            "calibration, near, far, shift, cost, all.",
+        ),
+    ] = None,
+    sort: Annotated[str, typer.Option(help="Column to sort by, the best first.")] = "nll",
+    against: Annotated[
+        str, typer.Option(help="Show paired differences to this method, or to 'best', in place of means.")
+    ] = "",
     methods: Methods = None,
     seeds: Seeds = None,
     device: Device = "auto",
@@ -51,20 +81,128 @@ def table(
         planned, title = results.planned(runs), chosen.description
         if methods is None:
             planned += results.unplanned(runs, records)
-    rows = board.fold(records, planned)
+    labels = sorted({run.method for run in planned})
+    if against and against not in (board.BEST, *labels):
+        raise unknown("method", against, [board.BEST, *labels])
+    shown = _columns(split(columns) if columns is not None else DEFAULT, records)
+    (by,) = _columns([sort], records)[:1]
+    rows = board.fold(records, planned, shown, costs=read_costs(out), sort=by, against=against)
     if write is not None:
+        _write(write, suite or "all", formats.as_markdown(rows, shown, against))
+    elif format is Format.terminal:
+        views.show_table(console, rows, title, shown, against)
+    else:
+        text = {
+            Format.md: lambda: formats.as_markdown(rows, shown, against),
+            Format.csv: lambda: formats.as_csv(rows, shown),
+            Format.json: lambda: formats.as_json(rows),
+            Format.latex: lambda: formats.as_latex(rows, shown, against),
+        }[format]()
+        typer.echo(text)
+
+
+@commands.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A method, as its row in the table is called.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    suite: Annotated[str | None, typer.Option(help="Only the tasks of this suite.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    metric: Annotated[str, typer.Option(help="A column of the table.")] = "nll",
+    device: Device = "auto",
+    out: Out = RESULTS,
+) -> None:
+    """Compare two methods: A less B on common seeds with its interval, over test images too, and a plain sentence."""
+    from leaderboard.compare import compare_methods
+
+    records = [record for record in read_all(out) if record.status == "ok"]
+    if suite is not None:
+        planned = {run.run_id for run in chosen_runs(suite, f"{first},{second},map", None, device, None)[1]}
+        records = [record for record in records if record.run_id in planned]
+    tasks = sorted({record.task.name for record in records})
+    if task is not None and task not in tasks:
+        raise unknown("task", task, tasks)
+    records = [record for record in records if task in (None, record.task.name)]
+    labels = sorted({record.method.label for record in records})
+    for name in (first, second):
+        if name not in labels:
+            raise unknown("method", name, labels)
+    (column,) = _columns([metric], records)[:1]
+    try:
+        found = compare_methods(records, out, (first, second), column)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if not found:
+        raise UserError(f"{first} and {second} have no task and seed with {metric} in common in {out}")
+    for one in found:
+        console.print(Text(one.task, "bold cyan"))
+        console.print(f"{column.title}: {first} {one.means[0]:.4g}, {second} {one.means[1]:.4g}", highlight=False)
+        console.print(one.seeds.sentence, highlight=False)
+        console.print(Text(one.sentence, "dim"))
+
+
+@commands.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder of records and predictions, or one in it.")] = RESULTS,
+) -> None:
+    """Recompute every number from the stored predictions and name each file that does not agree; then exit code 1."""
+    from leaderboard.record import record_files
+    from leaderboard.verify import predictions_path
+    from leaderboard.verify import verify as findings_of
+
+    with bar("verify") as progress:
         try:
-            write.write_text(board.insert(write.read_text(), suite or "all", board.as_markdown(rows)))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{write}: {getattr(error, 'strerror', None) or error}") from None
-        return
-    if format is Format.terminal:
-        views.show_table(console, rows, title)
-        return
-    text = {
-        Format.md: board.as_markdown,
-        Format.csv: lambda rows: board.frame(rows).to_csv(index=False).rstrip("\n"),
-        Format.json: board.as_json,
-        Format.latex: board.as_latex,
-    }[format](rows)
-    typer.echo(text)
+            findings = findings_of(folder, progress)
+        except FileNotFoundError as error:
+            raise UserError(str(error)) from None
+    paths = list(record_files(folder))
+    for finding in findings:
+        console.print(Text(str(finding)), soft_wrap=True)
+    if findings:
+        errors.print(f"{len(findings)} findings in {len(paths)} records", highlight=False)
+        raise typer.Exit(1)
+    stored = sum(predictions_path(path).is_file() for path in paths)
+    console.print(f"{len(paths)} records, {stored} with predictions: every number agrees to the last digit")
+
+
+@commands.command()
+def figures(
+    suite: SuiteName,
+    to: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("figures"),
+    methods: Methods = None,
+    seeds: Seeds = None,
+    device: Device = "auto",
+    out: Out = RESULTS,
+    method: Extra = None,
+) -> None:
+    """Draw every figure that the records of a suite allow, as SVG and PNG, and name the files."""
+    try:
+        from leaderboard.drawing import draw
+    except ModuleNotFoundError as error:
+        raise UserError(f"figures need {error.name}: pip install 'ivi-bench[figures]'") from None
+    planned = {run.run_id for run in chosen_runs(suite, methods, seeds, device, method)[1]}
+    records = [record for record in read_all(out) if record.run_id in planned and record.status == "ok"]
+    if not records:
+        raise UserError(f"no records of {suite} in {out}: make them with 'ivi run {suite}'")
+    with bar("figures") as progress:
+        try:
+            files, left_out = draw(records, read_costs(out), out, to, progress)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    for file in files:
+        typer.echo(file)
+    for reason in left_out:
+        errors.print(Text(f"left out: {reason}", "yellow"))
+
+
+def _columns(names: list[str] | tuple[str, ...], records: list[Record]) -> list[Column]:
+    try:
+        return columns(names, records)
+    except UnknownColumn as error:
+        raise unknown("column", error.name, error.known) from None
+
+
+def _write(path: Path, name: str, text: str) -> None:
+    try:
+        path.write_text(formats.insert(path.read_text(), name, text))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from baselines.names import UserError, unknown
 from baselines.spec import split
@@ -46,6 +49,14 @@ def chosen_runs(
     changes["methods"] = tuple(dict.fromkeys([*listed, *(extra or [])]))
     chosen = chosen.model_copy(update=changes)
     return chosen, plan(chosen, _device(device))
+
+
+@contextmanager
+def bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr while the block runs, nothing where that is no terminal; takes (done, total)."""
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        shown = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(shown, completed=done, total=total)
 
 
 def _device(name: str) -> str:

@@ -23,6 +23,7 @@ from benchmarks.commands.options import (
     errors,
 )
 from leaderboard import table as board
+from leaderboard.cost import read_costs
 from leaderboard.record import latest, read_all
 
 commands = typer.Typer()
@@ -78,7 +79,7 @@ def run(
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be at least 1, not {jobs}")
     records = make_runs(runs, out, jobs, retry, console)
-    rows = board.fold(records, results.planned(runs))
+    rows = board.fold(records, results.planned(runs), costs=read_costs(out))
     views.show_table(console, rows, chosen.description)
     found = latest(records)
     failed = [run for run in runs if run.run_id in found and found[run.run_id].status not in ("ok", "skipped")]

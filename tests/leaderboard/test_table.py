@@ -8,9 +8,13 @@ import math
 import pytest
 from builders import made
 
+from leaderboard.columns import UnknownColumn, columns
+from leaderboard.formats import as_csv, as_json, as_latex, as_markdown, cell
 from leaderboard.record import Error
 from leaderboard.statistics import Interval
-from leaderboard.table import COLUMNS, Planned, as_json, as_latex, as_markdown, cell, fold, frame, planned_of
+from leaderboard.table import Planned, fold, planned_of
+
+COLUMNS = columns()
 
 
 def row_of(records, method="map", planned=None):
@@ -88,7 +92,7 @@ def test_json_is_a_list_of_rows_and_nan_is_a_string():
 
 def test_csv_holds_every_number_of_the_rows():
     rows = fold([made(seed=0), made(seed=1, accuracy=0.7)], planned_of([made(seed=0), made(seed=1)]))
-    (line,) = csv.DictReader(io.StringIO(frame(rows).to_csv(index=False)))
+    (line,) = csv.DictReader(io.StringIO(as_csv(rows)))
     assert float(line["accuracy_low"]) == rows[0].metrics["accuracy"].low
 
 
@@ -96,8 +100,8 @@ def test_markdown_and_latex_have_a_cell_for_every_column():
     rows = fold([made(), made("my_method", environment={"dirty": True})], planned_of([made(), made("my_method")]))
     lines = as_markdown(rows).splitlines()
     assert {line.count(" | ") for line in lines[:4]} == {len(COLUMNS) + 1}
-    assert "my_method [1]" in lines[3] and lines[-1] == "[1] not ranked: the code had uncommitted changes"
-    latex = as_latex(rows)
+    assert "my_method [1]" in lines[3] and lines[5] == "[1] not ranked: the code had uncommitted changes"
+    latex = as_latex(rows).partition("%")[0]
     assert r"my\_method" in latex and "±" not in latex and latex.count("&") == 3 * (len(COLUMNS) + 1)
 
 
@@ -111,3 +115,87 @@ def test_markdown_and_latex_have_a_cell_for_every_column():
 )
 def test_a_cell_shows_what_is_known(interval, text):
     assert cell(interval, 3) == text
+
+
+def seeds(method, *accuracies, **changes):
+    return [made(method, seed, accuracy=accuracy, **changes) for seed, accuracy in enumerate(accuracies)]
+
+
+def test_the_methods_that_cannot_be_told_from_the_best_are_marked_in_every_view():
+    records = seeds("good", 0.90, 0.91, 0.92) + seeds("same", 0.91, 0.90, 0.92) + seeds("bad", 0.5, 0.51, 0.52)
+    rows = {row.method: row for row in fold(records, planned_of(records))}
+    assert {name for name, row in rows.items() if "accuracy" in row.top} == {"good", "same"}
+    assert {name for name, row in rows.items() if "nll" in row.top} == {"good", "same"}
+    shown_rows = list(rows.values())
+    assert as_markdown(shown_rows).count("**0.910 ± 0.025**") == 2 and "bold: not told from" in as_markdown(shown_rows)
+    assert as_latex(shown_rows).count(r"\textbf{0.910}") == 2
+    assert all("top" not in row for row in json.loads(as_json(shown_rows)))
+
+
+def test_a_row_that_is_not_ranked_is_in_no_top_group_and_keeps_nobody_out():
+    records = seeds("best", 0.98, 0.981, 0.979, environment={"dirty": True})
+    records += seeds("good", 0.9, 0.901, 0.899) + seeds("bad", 0.5, 0.501, 0.502)
+    rows = {row.method: row for row in fold(records, planned_of(records))}
+    assert [name for name, row in rows.items() if "nll" in row.top] == ["good"]
+
+
+def test_one_ranked_row_has_nothing_to_be_told_from():
+    (row,) = fold(seeds("map", 0.9, 0.8), planned_of(seeds("map", 0.9, 0.8)))
+    assert row.top == frozenset() and "bold" not in as_markdown([row])
+
+
+def test_rows_are_sorted_by_any_column_the_best_first():
+    records = [made("a", accuracy=0.8, fit_s=1.0), made("b", accuracy=0.9, fit_s=2.0)]
+    for name, order in (("accuracy", ["b", "a"]), ("nll", ["b", "a"]), ("fit_seconds", ["a", "b"])):
+        (by,) = columns([name])
+        assert [row.method for row in fold(records, planned_of(records), columns(["ece"]), sort=by)] == order
+
+
+def test_differences_are_paired_by_seed():
+    records = seeds("map", 0.5, 0.9) + seeds("other", 0.6, 1.0)
+    rows = {row.method: row for row in fold(records, planned_of(records), against="map")}
+    assert rows["other"].metrics["accuracy"] == pytest.approx((0.1, 0.1, 0.1))
+    best = {row.method: row for row in fold(records, planned_of(records), against="best")}
+    assert best["map"].metrics["accuracy"] == pytest.approx((-0.1, -0.1, -0.1))
+    assert best["other"].metrics["accuracy"].mean == 0.0
+
+
+METRICS = {
+    "test": {"accuracy": 0.9, "nll": 0.3, "ece_scaled": 0.01},
+    "ood_near": {"auroc_max_probability": 0.8, "fpr95_entropy": 0.2},
+    "ood_near/glyphs": {"auroc_max_probability": 0.7, "fpr95_entropy": 0.1},
+    "shift/3": {"accuracy": 0.6, "nll": 1.1, "ece": 0.2},
+    "shift/fog/3": {"accuracy": 0.5, "nll": 1.2, "ece": 0.3},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "title"),
+    [
+        ("ece_scaled", 0.01, "ECE scaled ↓"),
+        ("auroc_near", 0.8, "near AUROC ↑"),
+        ("fpr95_entropy_near", 0.2, "near FPR95 entropy ↓"),
+        ("nll_severity_3", 1.1, "severity 3 NLL, nats ↓"),
+        ("ood_near/glyphs:auroc_max_probability", 0.7, "ood_near/glyphs AUROC ↑"),
+        ("shift/fog/3:nll", 1.2, "shift/fog/3 NLL, nats ↓"),
+        ("parameters", 7.0, "parameters ↓"),
+        ("predict_seconds", 50.0, "predict, ms per image ↓"),
+    ],
+)
+def test_a_column_is_named_by_its_metric_and_set(name, value, title):
+    one = made().model_copy(update={"metrics": METRICS})
+    (column,) = columns([name], [one])
+    assert column.value(one) == pytest.approx(value) and column.title == title
+
+
+def test_groups_of_columns_follow_the_records():
+    one = made().model_copy(update={"metrics": METRICS})
+    keys = [column.key for column in columns(["near", "shift"], [one])]
+    assert keys[0] == "auroc_near" and keys[4:] == ["accuracy_severity_3", "nll_severity_3", "ece_severity_3"]
+    assert columns(["shift"], [made()]) == []
+
+
+def test_an_unknown_column_names_those_that_may_be_meant():
+    with pytest.raises(UnknownColumn) as error:
+        columns(["nlll"])
+    assert "nll" in error.value.known
