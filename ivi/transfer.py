@@ -18,8 +18,8 @@ from ivi.parametrization import MaximalUpdate, Parametrization, Standard, initia
 from ivi.variationalize import variationalize
 
 _LRS: dict[Optimizer, list[float]] = {
-    "sgd": [2.0**k for k in range(-10, -1)],
-    "adam": [2.0**k for k in range(-15, -6)],
+    "sgd": [2.0**k for k in range(-10, -2)],
+    "adam": [2.0**k for k in range(-15, -7)],
 }
 _TITLES: dict[Optimizer, str] = {"sgd": "SGD", "adam": "Adam"}
 
@@ -45,7 +45,7 @@ def run_transfer(
         x: inputs, [N, ...]; standardized here, all numbers alike.
         y: class labels, int64 [N].
         out: directory, made if missing.
-        fast: widths 64, 256, 1024 and 120 steps for one seed (minutes); else 64 ... 2048, 500 steps, three seeds.
+        fast: widths 64, 256, 1024 and 100 steps for one seed (minutes); else 64 ... 2048, 500 steps, three seeds.
         seed: of initialization, draws and batches.
         covariance: of the random layers.
         widths: in place of those; the first is the base of maximal update.
@@ -59,7 +59,7 @@ def run_transfer(
         ``drift_octaves_from_256`` over that at the first width of at least 256.
     """
     widths = list(widths or ((64, 256, 1024) if fast else (64, 128, 256, 512, 1024, 2048)))
-    steps, seeds = steps or (120 if fast else 500), 1 if fast else 3
+    steps, seeds = steps or (100 if fast else 500), 1 if fast else 3
     flat = x.flatten(1).float()
     flat = (flat - flat.mean()) / flat.std()
     settings: dict[str, Parametrization] = {

@@ -16,7 +16,7 @@ def test_a_sweep_writes_its_numbers_and_a_figure(tmp_path):
     result = run_transfer(x, y, tmp_path, fast=True, widths=(8, 16), steps=20, progress=lambda *n: seen.append(n))
     assert json.loads((tmp_path / "transfer.json").read_text()) == result
     assert all((tmp_path / name).stat().st_size > 10_000 for name in result["figures"])
-    assert seen[-1] == (72, 72)
+    assert seen[-1] == (64, 64)
     for optimizer in ("sgd", "adam"):
         standard, maximal = result[optimizer]["standard"], result[optimizer]["maximal update"]
         # At the base width the two are one; above it they are not.
