@@ -52,7 +52,7 @@ class Sampler:
         calls: every Linear and Conv in the order of its calls in a forward pass, None where no pass was traced.
         held: whether a prediction holds the draws: then forward passes draw nothing.
         passing: whether a forward pass of the whole network is under way.
-        every_draw_works: whether letting the last layer multiply the batch was seen to be right; None if untried.
+        tried: ways of predicting -> whether they were seen to be right for this network.
     """
 
     noise: Noise
@@ -61,7 +61,7 @@ class Sampler:
     calls: tuple[nn.Module, ...] | None = field(default=None, repr=False)
     held: bool = False
     passing: bool = False
-    every_draw_works: bool | None = None
+    tried: dict[str, bool] = field(default_factory=dict)
 
     def __call__(self, net: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Draw the weights of a training pass, before it."""

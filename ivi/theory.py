@@ -91,8 +91,8 @@ def _fit(problem: Regression, prior: Posterior, generator: torch.Generator) -> d
     runs: dict[str, tuple[Gradient, MakeOptimizer, int]] = {
         "GD": (problem.gradient, partial(torch.optim.SGD, lr=lr), 2_000),
         "GD + momentum": (problem.gradient, partial(torch.optim.SGD, lr=lr, momentum=0.9), 2_000),
-        "SGD, one draw": (one_draw, partial(torch.optim.SGD, lr=lr / (rank + 3)), 30_000),
-        "Adam": (problem.gradient, partial(torch.optim.Adam, lr=0.01), 20_000),
+        "SGD, one draw": (one_draw, partial(torch.optim.SGD, lr=lr / (rank + 3)), 20_000),
+        "Adam": (problem.gradient, partial(torch.optim.Adam, lr=0.01), 10_000),
     }
     return {name: descend(gradient, prior, make, steps) for name, (gradient, make, steps) in runs.items()}
 
@@ -106,7 +106,7 @@ def _classify(generator: torch.Generator) -> list[dict[str, float]]:
     margins = problem.labels * (x @ margin)
     support = margins < margins.min() * (1 + 1e-9)
     optimizer, rows = partial(torch.optim.SGD, lr=1 / x.square().sum(1).max().item()), []
-    for steps in (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000):
+    for steps in (100, 300, 1_000, 3_000, 10_000, 30_000):
         q, done = descend(problem.gradient, q, optimizer, steps - done), steps
         null = Posterior(*(problem.null_projection(part) for part in q))
         seen = q.mean - null.mean

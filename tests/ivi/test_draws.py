@@ -63,6 +63,20 @@ def test_predictions_equal_a_loop_over_explicit_weights(make_net, images, covari
             torch.testing.assert_close(one, other, atol=1e-8, rtol=1e-8)
 
 
+@pytest.mark.parametrize("layers", ["ends", "last", "all", ["6"]], ids=str)
+@pytest.mark.parametrize("covariance", COVARIANCES, ids=str)
+def test_draws_that_share_a_pass_change_nothing(make_net, images, covariance, layers):
+    net = make_net(covariance=covariance, layers=layers)
+    passes = []
+    net[0].register_forward_hook(lambda module, args, out: passes.append(args[0].shape[0]))
+    draws = ivi.sample_draws(net, 7, generator(1))
+    expected = ivi.predict(net, images(), draws)
+    ivi.predict(net, images(), draws, together=3)
+    passes.clear()  # the first time also tries whether the batch may grow
+    torch.testing.assert_close(ivi.predict(net, images(), draws, together=3), expected, atol=1e-12, rtol=0)
+    assert len(passes) == (1 if layers in ("last", ["6"]) else 3)
+
+
 def test_fixed_draws_give_every_image_the_same_logits_in_any_batch(make_net, images):
     net, x = make_net(), images()
     for draws in (ivi.sample_draws(net, 4, generator(1)), ivi.sample_draws(net, 2, generator(1), head_draws=3)):
@@ -99,6 +113,11 @@ def test_a_network_that_cannot_grow_its_batch_is_predicted_pass_by_pass():
         x = torch.randn(batch, 4, dtype=torch.float64)
         draws = ivi.sample_draws(net, 6, generator())
         torch.testing.assert_close(ivi.predict(net, x, draws), logits_by_hand(net, x, draws), atol=1e-12, rtol=0)
+        both = ivi.variationalize(copy.deepcopy(plain), layers="all", example=x)
+        both.__dict__["plain_twin"] = plain
+        draws = ivi.sample_draws(both, 6, generator())
+        expected = logits_by_hand(both, x, draws)
+        torch.testing.assert_close(ivi.predict(both, x, draws, together=4), expected, atol=1e-12, rtol=0)
 
 
 def test_predicting_restores_modes_draws_and_statistics(make_net, images):
