@@ -23,12 +23,14 @@ class ImplicitVI:
         noise: one weight draw per step for the whole batch (``shared``, the paper), z for one half of the batch and -z
             for the other (``antithetic``), or one draw per example.
         draws: weight draws to predict with.
+        head_draws: draws of the last layer for each of them, which cost next to nothing.
     """
 
     rank: int = 10
     layers: Literal["ends", "last", "all"] = "ends"
     noise: Literal["shared", "antithetic", "per_example"] = "antithetic"
     draws: int = 32
+    head_draws: int = 1
 
     map_equivalent = {"rank": 0}
 
@@ -42,7 +44,7 @@ class ImplicitVI:
             example=example(problem),
             generator=noise_generator(problem, "covariance"),
         )
-        return VariationalPredictor(net, self.draws, problem)
+        return VariationalPredictor(net, self.draws, problem, self.head_draws)
 
     def fit(self, problem: Problem) -> VariationalPredictor:
         """Train on the expected loss by the recipe."""

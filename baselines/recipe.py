@@ -13,14 +13,15 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Recipe(BaseModel):
     """Training recipe.
 
-    Exactly one of ``epochs`` and ``max_steps`` is given. ``warmup`` is the fraction of all steps over which the
-    learning rate rises linearly. ``clip_norm`` bounds the norm of the whole gradient, for every method alike.
+    Exactly one of ``epochs`` and ``max_steps`` is given; ``max_steps = 0`` leaves pretrained weights as they are.
+    ``warmup`` is the fraction of all steps over which the learning rate rises linearly. ``clip_norm`` bounds the norm of
+    the whole gradient, for every method alike.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: Annotated[int, Field(gt=0)] | None = None
-    max_steps: Annotated[int, Field(gt=0)] | None = None
+    max_steps: Annotated[int, Field(ge=0)] | None = None
     batch_size: Annotated[int, Field(gt=0)]
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: Positive
@@ -40,7 +41,7 @@ class Recipe(BaseModel):
 
     def steps(self, num_examples: int) -> int:
         """Optimizer steps for ``num_examples`` training images; an incomplete last batch of an epoch is left out."""
-        return self.max_steps or (self.epochs or 0) * self.steps_per_epoch(num_examples)
+        return (self.epochs or 0) * self.steps_per_epoch(num_examples) if self.max_steps is None else self.max_steps
 
     def steps_per_epoch(self, num_examples: int) -> int:
         """Full batches in one pass over ``num_examples`` images, at least one."""

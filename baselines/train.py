@@ -78,7 +78,8 @@ def train(
             if not math.isfinite(loss.item()):
                 raise Diverged(f"the loss is {loss.item()} at step {step + 1} of {total}")
             problem.progress(step + 1, total)
-    check_reached(model)
+    if total:
+        check_reached(model)
     model.eval()
 
 

@@ -16,13 +16,13 @@ from baselines.seeds import derive_seed
 class VariationalPredictor(nn.Module):
     """A network of `ivi.variationalize` and the draws that it predicts with."""
 
-    def __init__(self, net: nn.Module, draws: int, problem: Problem) -> None:
+    def __init__(self, net: nn.Module, draws: int, problem: Problem, head_draws: int = 1) -> None:
         super().__init__()
         self.net = net
-        self.draws = ivi.sample_draws(net, draws, noise_generator(problem, "predict"))
+        self.draws = ivi.sample_draws(net, draws, noise_generator(problem, "predict"), head_draws=head_draws)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Logits [draws, batch, classes]."""
+        """Logits [draws times head draws, batch, classes]."""
         return ivi.predict(self.net, x, self.draws)
 
 

@@ -28,8 +28,7 @@ def subject_of(spec: MethodSpec) -> Subject:
         return make_problem(run, task_data, method, lambda other, problem: other.fit(problem), lambda done, total: None)
 
     method = spec.create()
-    device = problem(method, 0).device
-    unseen, _ = next(task_data.source(task_data.evaluation["test"](), device).ordered(UNSEEN))
+    unseen, _ = next(task_data.source(task_data.evaluation["test"](), torch.device("cpu")).ordered(UNSEEN))
     return Subject(method, problem, unseen)
 
 

@@ -11,6 +11,9 @@ from timm.layers.norm import GroupNorm
 from timm.models import register_model
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.suite import TaskModel
 
 BLOCK: Any = BasicBlock  # timm says instance where it means class
 NORMS: dict[str, Any] = {"group": partial(GroupNorm, num_groups=8), "batch": nn.BatchNorm2d}
@@ -130,8 +133,25 @@ def resnet34_small_images(pretrained: bool = False, norm: str = "group", **kwarg
     return _for_small_images(net, arguments.get("in_chans", 3))
 
 
-def create(name: str, arguments: dict[str, Any], num_classes: int, channels: int, seed: int) -> nn.Module:
+class Enlarged(nn.Module):
+    """A network that sees its images enlarged: pretrained weights want the size they were trained on."""
+
+    def __init__(self, net: nn.Module, size: int) -> None:
+        super().__init__()
+        self.net, self.size = net, size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [batch, classes] of images [batch, channels, height, width] of any size."""
+        return self.net(F.interpolate(x, size=(self.size, self.size), mode="bicubic", antialias=True))
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.net.get_classifier()  # pyright: ignore[reportCallIssue]
+
+
+def create(model: TaskModel, num_classes: int, channels: int, seed: int) -> nn.Module:
     """A network with initial weights that ``seed`` decides, in eval mode, on the CPU."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return timm.create_model(name, num_classes=num_classes, in_chans=channels, **arguments).eval()
+        net = timm.create_model(model.name, num_classes=num_classes, in_chans=channels, **model.arguments)
+    return (net if model.image_size is None else Enlarged(net, model.image_size)).eval()

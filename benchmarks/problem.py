@@ -10,11 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from baselines.protocol import Method, Predictor, Problem
+from baselines.names import UserError
+from baselines.protocol import BatchSource, Method, Predictor, Problem
 from baselines.seeds import Seeds
 from benchmarks import data, models
-from benchmarks.data.spec import read_spec
+from benchmarks.data.spec import DataSpec, read_spec
+from benchmarks.environment import cores
 from benchmarks.suite import Run, Task, TaskShift
+
+Stored = data.Images | data.StreamSource
+"""A set that lies in memory, or one that is too large for it and is read as it is used."""
 
 
 @dataclass(frozen=True)
@@ -22,52 +27,63 @@ class TaskData:
     """The images of a task: ``fitting`` for methods, ``evaluation`` for the harness alone.
 
     Attributes:
+        spec: the data set's spec; it has classes, shape and normalization.
         fitting: ``train`` and ``validation``.
         evaluation: set name (`leaderboard.scoring`) -> a function that loads its images: all at once may be too many.
-        mean, std: normalization per channel, from the data set's spec.
     """
 
-    fitting: dict[str, data.Images]
-    evaluation: dict[str, Callable[[], data.Images]]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    spec: DataSpec
+    fitting: dict[str, Stored]
+    evaluation: dict[str, Callable[[], Stored]]
 
-    def source(self, images: data.Images, device: torch.device, augment: str = "none") -> data.TensorSource:
+    def source(self, images: Stored, device: torch.device, augment: str = "none") -> BatchSource:
         """Batches of ``images``, normalized as the training images are."""
-        return data.TensorSource(images, self.mean, self.std, device, augment)  # pyright: ignore[reportArgumentType]
+        if isinstance(images, data.StreamSource):
+            return images
+        return data.TensorSource(images, self.spec.mean, self.spec.std, device, augment)  # pyright: ignore
 
 
-def load_task_data(task: Task) -> TaskData:
-    """Load and cut the data set of ``task``; say how to load its other sets."""
+def load_task_data(task: Task, device: str = "cpu") -> TaskData:
+    """Load and cut the data set of ``task``; say how to load its other sets. Streamed batches go to ``device``."""
+    spec = read_spec(task.data.name)
     sizes = {"train": task.data.train, "validation": task.data.validation}
-    if task.data.test is not None:
+    if spec.stream:
+        parts, test = _streamed(task, sizes, device)
+    elif task.data.test is not None:
         parts = data.split(data.load(task.data.name), task.data.split_seed, {**sizes, "test": task.data.test})
         test = parts["test"]
     else:
         parts = data.split(data.load(task.data.name, "train"), task.data.split_seed, sizes)
         test = data.load(task.data.name, "test")
-    fitting = {name: parts[name] for name in sizes}
-    evaluation: dict[str, Callable[[], data.Images]] = {
-        "validation": lambda: parts["validation"],
-        "test": lambda: test,
-    }
+    evaluation: dict[str, Callable[[], Stored]] = {"validation": lambda: parts["validation"], "test": lambda: test}
     for group, names in (("near", task.ood.near), ("far", task.ood.far)) if task.ood else ():
         for name in names:
-            evaluation[f"ood_{group}/{name}"] = partial(data.load_like, name, test.shape)
+            evaluation[f"ood_{group}/{name}"] = partial(data.load_like, name, spec.shape)
     if task.shift is not None:
         evaluation |= _shifted(task, task.shift, test)
-    spec = read_spec(task.data.name)
-    return TaskData(fitting, evaluation, spec.mean, spec.std)
+    return TaskData(spec, {name: parts[name] for name in sizes}, evaluation)
 
 
-def _shifted(task: Task, shift: TaskShift, test: data.Images) -> dict[str, Callable[[], data.Images]]:
-    published = read_spec(task.data.name).published_corruptions
-    count = min(shift.examples or len(test), len(test))
+def _streamed(task: Task, sizes: dict[str, int], device: str) -> tuple[dict[str, Stored], Stored]:
+    name, augment = task.data.name, task.recipe.augment
+    whole = data.StreamSource(name, "train", device, augment, workers=cores())
+    order = torch.randperm(whole.num_examples, generator=torch.Generator().manual_seed(task.data.split_seed))
+    parts = order[: sum(sizes.values())].split(list(sizes.values()))
+    cut: dict[str, Stored] = {part: whole.part(index) for part, index in zip(sizes, parts, strict=True)}
+    return cut, data.StreamSource(name, "test", device, workers=cores())
+
+
+def _shifted(task: Task, shift: TaskShift, test: Stored) -> dict[str, Callable[[], Stored]]:
+    published = read_spec(task.data.name).published_corruptions if shift.published else None
 
     def load(corruption: str, severity: int) -> data.Images:
-        if published is None:
-            return data.load_corrupted(test.take(torch.arange(count)), corruption, severity)
-        return data.load(published, f"{corruption}/{severity}").take(torch.arange(count))
+        if published is not None:
+            images = data.load(published, f"{corruption}/{severity}")
+            return images.take(torch.arange(min(shift.examples or len(images), len(images))))
+        if isinstance(test, data.StreamSource):
+            raise UserError(f"task {task.name}: {task.data.name} is streamed and cannot be corrupted here")
+        chosen = test.take(torch.arange(min(shift.examples or len(test), len(test))))
+        return data.load_corrupted(chosen, corruption, severity)
 
     return {
         f"shift/{corruption}/{severity}": partial(load, corruption, severity)
@@ -84,19 +100,18 @@ def make_problem(
     progress: Callable[[int, int], None],
 ) -> Problem:
     """What ``method`` is given in ``run``: no test image can be reached from it."""
-    device = torch.device(run.device)
-    train, validation = task_data.fitting["train"], task_data.fitting["validation"]
+    device, spec = torch.device(run.device), task_data.spec
     recipe = run.task.recipe.model_copy(update=recipe_changes(method))
-    model, classes, channels = run.task.model, len(train.classes), train.shape[0]
+    model = run.task.model
 
     def make_model(seed: int) -> nn.Module:
-        return models.create(model.name, model.arguments, classes, channels, seed).to(device)
+        return models.create(model, spec.num_classes, spec.shape[0], seed).to(device)
 
     return Problem(
-        num_classes=classes,
-        input_shape=train.shape,
-        train=task_data.source(train, device, recipe.augment),
-        validation=task_data.source(validation, device),
+        num_classes=spec.num_classes,
+        input_shape=spec.shape,
+        train=task_data.source(task_data.fitting["train"], device, recipe.augment),
+        validation=task_data.source(task_data.fitting["validation"], device),
         recipe=recipe,
         device=device,
         seeds=Seeds.of(run.task.name, run.seed, run.method.label),

@@ -46,17 +46,19 @@ class TaskOOD(_Config):
 
 
 class TaskShift(_Config):
-    """Corrupted test images: published ones where the data set has them, else made here.
+    """Corrupted test images.
 
     Attributes:
         corruptions: which of `benchmarks.data.spec.CORRUPTIONS`.
         severities: from 1 to 5.
         examples: how many test images, from the first; None: all.
+        published: take the published corrupted set where the data set names one; else corrupt the test images here.
     """
 
     corruptions: tuple[str, ...] = CORRUPTIONS
     severities: tuple[int, ...] = SEVERITIES
     examples: Count | None = None
+    published: bool = False
 
     @model_validator(mode="after")
     def _known(self) -> TaskShift:
@@ -70,9 +72,14 @@ class TaskShift(_Config):
 
 
 class TaskModel(_Config):
-    """A model of `timm.create_model`, and its arguments."""
+    """A model of `timm.create_model`, and its arguments.
+
+    ``arguments`` may ask for weights: ``pretrained = true`` takes them from the hub, with
+    ``pretrained_cfg_overlay = { file = "..." }`` from a file. ``image_size`` enlarges images before the first layer.
+    """
 
     name: str
+    image_size: Count | None = None
     arguments: dict[str, Any] = {}
 
 

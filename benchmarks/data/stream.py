@@ -77,6 +77,14 @@ class StreamSource:
         """How many images there are."""
         return len(self._table)
 
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def labels(self) -> Tensor:
+        """Int64 [N], on the CPU."""
+        return self._labels
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the labels and of the length of every encoded image, in order.

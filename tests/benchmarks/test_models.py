@@ -5,7 +5,8 @@ import timm
 import torch
 
 from benchmarks import models
-from benchmarks.suite import load_task, names
+from benchmarks.data.spec import read_spec
+from benchmarks.suite import TaskModel, load_task, names
 
 
 def test_lenet5_has_the_parameters_that_one_counts_by_hand():
@@ -16,9 +17,9 @@ def test_lenet5_has_the_parameters_that_one_counts_by_hand():
 @pytest.mark.parametrize("name", ["lenet5", "mlp", "resnet_small"])
 def test_the_seed_alone_decides_the_initial_weights(name):
     size = {"mlp": 8}.get(name, 28)
-    a = models.create(name, {}, 7, 1, seed=3)
+    a = models.create(TaskModel(name=name), 7, 1, seed=3)
     torch.rand(5)
-    b, other = models.create(name, {}, 7, 1, seed=3), models.create(name, {}, 7, 1, seed=4)
+    b, other = models.create(TaskModel(name=name), 7, 1, seed=3), models.create(TaskModel(name=name), 7, 1, seed=4)
     assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
     assert any(not torch.equal(x, y) for x, y in zip(a.state_dict().values(), other.state_dict().values(), strict=True))
     assert a(torch.zeros(2, 1, size, size)).shape == (2, 7) and not a.training
@@ -28,7 +29,7 @@ def test_making_a_network_leaves_the_global_random_numbers_alone():
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    models.create("lenet5", {}, 10, 1, seed=99)
+    models.create(TaskModel(name="lenet5"), 10, 1, seed=99)
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -43,8 +44,10 @@ def test_a_resnet_for_small_images_keeps_their_resolution_in_its_stem(norm):
 @pytest.mark.parametrize("name", names("task"))
 def test_the_network_of_every_task_can_be_made(name):
     task = load_task(name)
+    spec = read_spec(task.data.name)
     arguments = {key: value for key, value in task.model.arguments.items() if key != "pretrained"}
-    assert models.create(task.model.name, arguments, 10, 1 if "mnist" in name or "digits" in name else 3, seed=0)
+    net = models.create(task.model.model_copy(update={"arguments": arguments}), spec.num_classes, spec.shape[0], seed=0)
+    assert net(torch.zeros(1, *spec.shape)).shape == (1, spec.num_classes)
 
 
 def test_pretrained_weights_that_do_not_exist_are_refused():
