@@ -14,8 +14,8 @@ class Recipe(BaseModel):
     """Training recipe.
 
     Exactly one of ``epochs`` and ``max_steps`` is given; ``max_steps = 0`` leaves pretrained weights as they are.
-    ``warmup`` is the fraction of all steps over which the learning rate rises linearly. ``clip_norm`` bounds the norm of
-    the whole gradient, for every method alike.
+    ``warmup`` is the fraction of all steps over which the learning rate rises linearly. ``clip_norm`` bounds the norm
+    of the whole gradient, for every method alike.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
