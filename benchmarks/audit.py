@@ -5,20 +5,24 @@ from __future__ import annotations
 from torch import nn
 
 from baselines.protocol import Predictor
-from ivi.layers import RandomLayer
 from leaderboard.record import Audit
 
 
-def audit(untrained: Predictor, fitted: Predictor) -> Audit:
-    """Names of the random and the normalizing modules, and of the trainable parameters that fitting left alone."""
+def audit(untrained: Predictor, fitted: Predictor, random: list[str]) -> Audit:
+    """Names of the random and the normalizing modules, and of the trainable parameters that fitting left alone.
+
+    Args:
+        untrained: the method's predictor before it is fitted; it is started alike every time.
+        fitted: after it.
+        random: names of the random modules, from `benchmarks.probe`.
+    """
     if not isinstance(fitted, nn.Module):
-        return Audit()
-    modules = dict(fitted.named_modules())
+        return Audit(random=random)
     before, after = untrained.state_dict(), fitted.state_dict()
     trainable = [name for name, p in fitted.named_parameters() if p.requires_grad]
     return Audit(
-        random=[name for name, module in modules.items() if isinstance(module, RandomLayer)],
-        normalization=[name for name, module in modules.items() if "Norm" in type(module).__name__],
+        random=random,
+        normalization=[name for name, module in fitted.named_modules() if "Norm" in type(module).__name__],
         not_updated=[name for name in trainable if name in before and before[name].equal(after[name])],
     )
 

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from baselines.names import UserError
-from benchmarks.commands import board, data, library, suites
+from benchmarks.commands import board, cost, data, library, suites
 from benchmarks.commands.options import errors
 from benchmarks.data.spec import DataError
 from leaderboard.record import RecordError
@@ -20,7 +20,7 @@ app = typer.Typer(
     help="Compare implicit-bias variational inference with the standard methods for uncertainty, under one recipe.\n\n"
     "Start with: ivi run quick",
 )
-for group in (suites, board, data, library):
+for group in (suites, board, cost, data, library):
     app.add_typer(group.commands)
 
 

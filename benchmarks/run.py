@@ -14,8 +14,9 @@ from baselines.train import Diverged
 from benchmarks.audit import audit, count_parameters, state_bytes
 from benchmarks.clock import Clock, Reading
 from benchmarks.environment import begin, code_hash
-from benchmarks.evaluate import predict
+from benchmarks.evaluate import BATCH_SIZE, predict
 from benchmarks.fits import Fits
+from benchmarks.probe import probe
 from benchmarks.problem import load_task_data, make_problem, recipe_changes, warm_up
 from benchmarks.suite import Run
 from leaderboard.predictions import save_predictions
@@ -49,7 +50,7 @@ def _measure(run: Run, record: Record, folder: Path, report: Report) -> Record:
     device = torch.device(run.device)
     method = run.method.create()
     clock = Clock(device)
-    task_data = load_task_data(run.task)
+    task_data = load_task_data(run.task, run.device)
     record = _with(record, "method", recipe_changes=recipe_changes(method))
     warm_up(make_problem(run, task_data, method, _no_reuse, _no_progress))
 
@@ -67,6 +68,11 @@ def _measure(run: Run, record: Record, folder: Path, report: Report) -> Record:
         predicting.add(reading)
     record = _with(record, "task", fingerprints=fingerprints)
 
+    report("look closer", 0, 1)
+    alone = make_problem(run, task_data, method, lambda other, given: other.fit(given), _no_progress)
+    x, _ = next(task_data.source(task_data.fitting["validation"], device).ordered(BATCH_SIZE))
+    seen = probe(method, alone, predictor, x)
+
     report("score", 0, 1)
     metrics = score(sets)
     predictions = path_of(folder, record).with_suffix(".safetensors")
@@ -82,13 +88,15 @@ def _measure(run: Run, record: Record, folder: Path, report: Report) -> Record:
         peak_memory_predict=predicting.peak_memory,
         parameters=count_parameters(predictor),
         state_bytes=state_bytes(predictor),
+        fit_flops=seen.fit_flops,
+        predict_flops=seen.predict_flops,
     )
     return record.model_copy(
         update={
             "status": "ok",
             "metrics": metrics,
             "cost": cost,
-            "audit": audit(method.predictor(problem), predictor),
+            "audit": audit(method.predictor(problem), predictor, seen.random),
             "predictions": PredictionsInfo(sha256=digest, sets=sorted(sets)),
         }
     )

@@ -48,7 +48,7 @@ def chosen_runs(
         raise UserError("--methods names no method; see ivi list methods")
     changes["methods"] = tuple(dict.fromkeys([*listed, *(extra or [])]))
     chosen = chosen.model_copy(update=changes)
-    return chosen, plan(chosen, _device(device))
+    return chosen, plan(chosen, chosen_device(device))
 
 
 @contextmanager
@@ -59,7 +59,8 @@ def bar(name: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(shown, completed=done, total=total)
 
 
-def _device(name: str) -> str:
+def chosen_device(name: str) -> str:
+    """The device that ``--device`` means."""
     if name == "auto":
         return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
     kind, _, index = name.partition(":")
