@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.environment import cores
-from benchmarks.pool import run_jobs
+from benchmarks.pool import prepare_data, run_jobs
 from benchmarks.progress import SuiteProgress
 from benchmarks.results import drop_fits, estimates, jobs_to_do, writing
 from benchmarks.suite import Run
@@ -38,6 +38,9 @@ def make_runs(runs: Sequence[Run], folder: Path, workers: int | None, retry: boo
         seconds = {job.run.run_id: known.get(job.run.run_id, typical) for job in jobs}
         plan = f"{len(jobs)} of {len(runs)} runs to make, {workers} at a time, torch threads: {threads} → {folder}"
         console.print(plan, highlight=False)
+        with console.status("loading torch and the data"):
+            for task in {job.run.task.name: job.run.task for job in jobs}.values():
+                prepare_data(task)
         with SuiteProgress(console, seconds) as progress:
             for run, record in run_jobs(jobs, folder, workers, threads, progress.advance):
                 progress.finish(run, record)

@@ -9,11 +9,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from baselines.names import UserError
+from benchmarks.data.spec import DataError
 from benchmarks.environment import begin
-from benchmarks.suite import Run
+from benchmarks.suite import Run, Task
 from leaderboard.record import Error, Record, write
 
 PRELOAD = ["benchmarks.run"]
@@ -37,6 +40,40 @@ class _Worker:
     connection: Connection
 
 
+def prepare_data(task: Task) -> None:
+    """Decode every set of ``task`` into the cache, so that what is missing is said once, before the first run.
+
+    Raises:
+        UserError: a set cannot be had; the message says what to do.
+    """
+    context = _fork_server()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_prepare, args=(task, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        problem = ours.recv()
+    except EOFError:
+        problem = "the process that decodes it ended without a word (out of memory?)"
+    process.join()
+    if problem is not None:
+        raise UserError(f"task {task.name}: {problem}")
+
+
+def _prepare(task: Task, connection: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    from benchmarks.problem import load_task_data
+
+    try:
+        for load in load_task_data(task).evaluation.values():
+            load()
+    except (DataError, UserError) as error:
+        connection.send(str(error))
+    else:
+        connection.send(None)
+
+
 def run_jobs(
     jobs: Sequence[Job], folder: Path, workers: int, threads: int, on_progress: OnProgress
 ) -> Iterator[tuple[Run, Record]]:
@@ -45,8 +82,7 @@ def run_jobs(
     A process that vanishes leaves a record of status ``crashed``. When the generator is closed, or this process ends
     in any way, the workers end too.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    context = _fork_server()
     waiting, active = list(reversed(jobs)), []
     try:
         while waiting or active:
@@ -66,6 +102,12 @@ def run_jobs(
     finally:
         for worker in active:
             worker.process.kill()
+
+
+def _fork_server() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
 
 
 def _listen(worker: _Worker, folder: Path, threads: int, on_progress: OnProgress) -> Record | None:
