@@ -87,14 +87,14 @@ def show_table(
         for cells in part.body:
             view.add_row(*(_cell(cell, wide) for cell in cells))
         console.print(Text(task, style="bold cyan"))
-        _print_whole(console, view)
+        print_whole(console, view)
         for note in part.notes:
             console.print(Text(note, style="yellow"))
     for line in formats.shown(rows, chosen, against).legend:
         console.print(Text(line, style="dim"))
 
 
-def _print_whole(console: Console, view: Table) -> None:
+def print_whole(console: Console, view: Table) -> None:
     """Print a table with no cell cut off: a terminal that is too narrow wraps its lines."""
     width = console.width
     try:

@@ -15,6 +15,7 @@ from baselines.spec import parse, split
 from benchmarks.commands.options import RESULTS, Device, Out, bar, chosen_device, console
 from benchmarks.environment import cores
 from benchmarks.suite import load_task
+from benchmarks.views import print_whole
 from leaderboard.cost import CostRecord, quartiles, ratios, write_cost
 
 commands = typer.Typer()
@@ -59,7 +60,8 @@ def cost(
 
 def _show(record: CostRecord) -> None:
     names = ("fit ×MAP", "predict ×MAP", "memory ×MAP", "fit GFLOPs", "predict MFLOPs", "parameters", "stored MB")
-    view = Table("method", box=None, header_style="bold", padding=(0, 1, 0, 0))
+    view = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    view.add_column("method", no_wrap=True)
     for name in names:
         view.add_column(name.replace(" ", "\n"), justify="right")
     base = record.methods[0]
@@ -76,7 +78,7 @@ def _show(record: CostRecord) -> None:
             cells.append(Text("–" if count is None else f"{count / unit:,.2f}"))
         cells += [Text(f"{one.parameters:,}"), Text(f"{one.state_bytes / 1e6:.2f}")]
         view.add_row(one.method.label, *cells)
-    console.print(view)
+    print_whole(console, view)
     whole = "whole fits" if record.steps == record.recipe_steps else f"fits of up to {record.steps} steps"
     lines = (
         f"×MAP: alternated with MAP in one process, median and quartiles of {record.rounds} rounds; {whole}, for a "
