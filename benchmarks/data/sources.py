@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import logging
 import struct
 import tempfile
 from pathlib import Path
@@ -113,6 +114,8 @@ def open_hub(source: Hub, spec: DataSpec, split: str) -> Dataset:
     import datasets
 
     name = "corrupted" if source.corruption else split
+    for library in ("huggingface_hub", "datasets"):  # each retry is a warning; we say what failed
+        logging.getLogger(library).setLevel(logging.ERROR)
     try:
         return datasets.load_dataset(
             source.repo, source.config, split=source.splits.get(name, name), revision=source.revision
