@@ -21,6 +21,10 @@ with warnings.catch_warnings():  # its own imports warn
     import laplace as laplace_torch
 
 
+JACOBIANS = 50
+"""Images at a time: each has a Jacobian of classes x weights."""
+
+
 @dataclass(frozen=True)
 class Laplace:
     """Laplace approximation (Daxberger et al. 2021, arXiv 2106.14806) on the MAP network of the same seed.
@@ -47,7 +51,8 @@ class Laplace:
 
     def predictor(self, problem: Problem) -> LaplacePredictor:
         """An untrained network with no posterior yet."""
-        return LaplacePredictor(problem.new_model(), self, derive_seed(problem.seeds.noise, "draws"))
+        model = problem.new_model().to(memory_format=torch.contiguous_format)  # laplace-torch takes views of gradients
+        return LaplacePredictor(model, self, derive_seed(problem.seeds.noise, "draws"))
 
     def fit(self, problem: Problem) -> LaplacePredictor:
         """Take the MAP fit over and put a Gaussian around it."""
@@ -86,6 +91,9 @@ class LaplacePredictor(nn.Module):
         """Logits [1, batch, classes] with the probit link, else [draws, batch, classes]."""
         if self.method.predictive == "nn":
             return self._weight_draws(x)
+        return torch.cat([self._linearized(part) for part in x.split(JACOBIANS)], 1)
+
+    def _linearized(self, x: Tensor) -> Tensor:
         backend = self.posterior.backend
         with torch.enable_grad(), torch.inference_mode(False):
             last = self.method.subset == "last_layer"
