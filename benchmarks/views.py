@@ -8,7 +8,9 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from baselines.registry import known_methods, variants
+from baselines.registry import known_methods
+from baselines.registry import variants as named_variants
+from baselines.spec import parse
 from benchmarks.results import DONE, estimates
 from benchmarks.suite import Run, load_suite, load_task, names
 from leaderboard import formats
@@ -29,9 +31,10 @@ def suites() -> Table:
     """Every suite that comes with the package."""
     view = _table("suite", "tasks", "methods", "seeds", "description")
     for suite in map(load_suite, names("suite")):
-        view.add_row(
-            suite.name, ", ".join(suite.tasks), ", ".join(suite.methods), str(len(suite.seeds)), suite.description
-        )
+        methods = ", ".join(dict.fromkeys(parse(text).name for text in suite.methods))
+        variants = f" ({len(suite.methods)} variants)" if len(suite.methods) > len(methods.split(", ")) else ""
+        seeds = str(len(suite.seeds))
+        view.add_row(suite.name, ", ".join(suite.tasks), methods + variants, seeds, suite.description)
     return view
 
 
@@ -41,7 +44,7 @@ def methods() -> Table:
     for method in known_methods().values():
         parameters = ", ".join(f"{key}={value}" for key, value in method.defaults.items())
         view.add_row(method.name, method.summary, parameters)
-    for name, spec in variants().items():
+    for name, spec in named_variants().items():
         view.add_row(name, f"short for {spec}", "")
     return view
 
