@@ -6,6 +6,7 @@ infinities are the strings "NaN", "Infinity" and "-Infinity", and null means "no
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -173,7 +174,43 @@ def read(path: Path) -> Record:
     Raises:
         RecordError: the file is damaged, or newer than this program.
     """
-    data = path.read_bytes()
+    return _parsed(path.read_bytes(), str(path))
+
+
+def record_files(folder: Path) -> Iterator[Path]:
+    """Every record file (``....1.json``) below ``folder``, in a fixed order; ``.cost.json`` is `leaderboard.cost`'s."""
+    return map(Path, _files(folder))
+
+
+def read_all(folder: Path) -> list[Record]:
+    """Every record below ``folder``; none where there is no such folder.
+
+    Raises:
+        RecordError: one of them is damaged. Nothing is dropped in silence.
+    """
+    records, collecting = [], gc.isenabled()
+    gc.disable()  # it would look through the growing list again and again: half the time of 10,000 records
+    try:
+        for path in _files(folder):
+            with open(path, "rb") as file:
+                records.append(_parsed(file.read(), path))
+        gc.freeze()
+    finally:
+        if collecting:
+            gc.enable()
+    return records
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(
+        os.path.join(inner, name)
+        for inner, _, names in os.walk(folder)
+        for name in names
+        if name.count(".") > 1 and name.endswith(".json") and not name.endswith(".cost.json") and name[0] != "."
+    )
+
+
+def _parsed(data: bytes, path: str) -> Record:
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:
@@ -184,21 +221,6 @@ def read(path: Path) -> Record:
         else:
             reason = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
         raise RecordError(f"{path}: not a record: {reason}") from None
-
-
-def record_files(folder: Path) -> Iterator[Path]:
-    """Every record file (``....1.json``) below ``folder``, in a fixed order; ``.cost.json`` is `leaderboard.cost`'s."""
-    found = sorted(folder.rglob("*.*.json"))
-    return (path for path in found if not path.name.startswith(".") and not path.name.endswith(".cost.json"))
-
-
-def read_all(folder: Path) -> list[Record]:
-    """Every record below ``folder``; none where there is no such folder.
-
-    Raises:
-        RecordError: one of them is damaged. Nothing is dropped in silence.
-    """
-    return [read(path) for path in record_files(folder)]
 
 
 def latest(records: list[Record]) -> dict[str, Record]:

@@ -178,7 +178,7 @@ def top_group(values: Mapping[str, Mapping[int, float]], better: str) -> list[st
     means = {name: sign * float(np.mean(list(by_seed.values()))) for name, by_seed in values.items() if by_seed}
     names = sorted((name for name, mean in means.items() if np.isfinite(mean)), key=lambda name: means[name])
     pairs = list(combinations(names, 2))
-    raw = [paired_p(values[a], values[b]) if len(values[a].keys() & values[b].keys()) > 1 else 1.0 for a, b in pairs]
+    raw = _pair_p_values(values, pairs)
     adjusted = dict(zip(pairs, holm(raw), strict=True))
     return [name for name in names if name == names[0] or adjusted[names[0], name] >= 1.0 - LEVEL]
 
@@ -262,6 +262,23 @@ def _groups(average: Mapping[str, float], critical: float) -> list[tuple[str, ..
             groups.append(tuple(names[first : last + 1]))
             reached = last
     return groups
+
+
+def _pair_p_values(values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+    """`paired_p` of each pair, 1 where fewer than two seeds are common; all at once where all have the same seeds."""
+    from scipy.special import stdtr
+
+    names = {name for pair in pairs for name in pair}
+    seeds = next((values[name].keys() for name in names), {}.keys())
+    if len(seeds) < 2 or any(values[name].keys() != seeds for name in names):
+        common = [len(values[a].keys() & values[b].keys()) for a, b in pairs]
+        return [paired_p(values[a], values[b]) if n > 1 else 1.0 for n, (a, b) in zip(common, pairs, strict=True)]
+    rows = {name: np.array([values[name][seed] for seed in sorted(seeds)], np.float64) for name in names}
+    differences = np.stack([rows[a] for a, _ in pairs]) - np.stack([rows[b] for _, b in pairs])
+    error = np.std(differences, axis=1, ddof=1) / np.sqrt(len(seeds))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = 2.0 * stdtr(len(seeds) - 1, -np.abs(np.mean(differences, axis=1)) / error)
+    return np.where(error == 0.0, np.where(differences[:, 0] == 0.0, 1.0, 0.0), p).tolist()
 
 
 def _differences(a: Mapping[int, float], b: Mapping[int, float]) -> np.ndarray:

@@ -27,8 +27,8 @@ def cost(
     methods: Annotated[
         str | None, typer.Option("--methods", "-m", help="Only these, e.g. 'laplace,implicit_vi(rank=2)'.")
     ] = None,
-    rounds: Annotated[int, typer.Option(help="Turns of each method.")] = 7,
-    steps: Annotated[int, typer.Option(help="Steps of the longest fit that is timed; more repeats better.")] = 300,
+    rounds: Annotated[int, typer.Option(help="Turns of each method.")] = 5,
+    steps: Annotated[int, typer.Option(help="Steps of the longest fit that is timed; more repeats better.")] = 200,
     threads: Annotated[int | None, typer.Option(help="Threads of torch. Default: one per core.")] = None,
     device: Device = "auto",
     out: Out = RESULTS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -268,3 +268,15 @@ def test_methods_alike_on_every_task_share_one_rank():
     assert ranks.average == {"a": 1.5, "b": 1.5}
     assert ranks.friedman_p == 1.0
     assert ranks.groups == [("a", "b")]
+
+
+def test_pairs_tested_at_once_have_the_p_of_the_paired_test():
+    rng = np.random.default_rng(0)
+    values = {name: dict(enumerate(rng.normal(size=5))) for name in "abcd"} | {"e": dict.fromkeys(range(5), 0.5)}
+    values["f"] = values["e"]
+    pairs = list(combinations(values, 2))
+    expected = [statistics.paired_p(values[a], values[b]) for a, b in pairs]
+    assert statistics._pair_p_values(values, pairs) == pytest.approx(expected, rel=1e-12)
+    del values["a"][4]
+    expected = [statistics.paired_p(values[a], values[b]) for a, b in pairs]
+    assert statistics._pair_p_values(values, pairs) == pytest.approx(expected, rel=1e-12)
