@@ -29,7 +29,7 @@ def cost(
     ] = None,
     rounds: Annotated[int, typer.Option(help="Turns of each method.")] = 5,
     steps: Annotated[int, typer.Option(help="Steps of the longest fit that is timed; more repeats better.")] = 200,
-    threads: Annotated[int | None, typer.Option(help="Threads of torch. Default: one per core.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of torch. Default: 1 on a CPU, as in ivi run.")] = None,
     device: Device = "auto",
     out: Out = RESULTS,
 ) -> None:
@@ -52,7 +52,7 @@ def cost(
     from benchmarks.cost import measure
 
     with bar(f"cost of {chosen.name}") as progress:
-        record = measure(chosen, specs, where, threads or cores(), rounds, steps, progress)
+        record = measure(chosen, specs, where, threads or (1 if where == "cpu" else cores()), rounds, steps, progress)
     path = write_cost(out, record)
     _show(record)
     console.print(f"wrote {path}", highlight=False, soft_wrap=True)
