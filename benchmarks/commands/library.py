@@ -44,7 +44,7 @@ def transfer(
     fast: Annotated[bool, typer.Option("--fast", help="Fewer widths and steps, one seed: minutes on a CPU.")] = False,
     dataset: Annotated[
         str, typer.Option("--data", help="A data set that is on this machine: see ivi data.")
-    ] = "mnist5k",
+    ] = "digits",
     seed: Annotated[int, typer.Option(help="Seed of weights and noise.")] = 0,
 ) -> None:
     """Does the best learning rate stay put as networks grow wider? Standard against maximal-update parametrization."""
