@@ -31,6 +31,9 @@ def main() -> None:
     except (UserError, DataError, RecordError) as error:
         errors.print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
         sys.exit(2)
+    except OSError as error:  # a full disk, a folder that vanished
+        errors.print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         errors.print("interrupted: finished runs are kept; the same command goes on from here")
         sys.exit(130)

@@ -143,7 +143,8 @@ def _top(column: Column, members: Sequence[_Group]) -> list[str]:
     """Methods of the top group, the best first; none where fewer than two can be compared."""
     ranked = [group for group in members if not group.reason and group.values[column.key]]
     same_source = len({bool(group.rounds) for group in ranked}) < 2 or not column.cost
-    if len(ranked) < 2 or not column.better or not same_source:
+    tested = any(len(group.values[column.key]) > 1 for group in ranked)  # one number each: nothing is told apart
+    if len(ranked) < 2 or not column.better or not same_source or not tested:
         return []
     return top_group({group.method: group.values[column.key] for group in ranked}, column.better)
 
