@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import nn
+
 import ivi
 from baselines.protocol import Problem
-from baselines.train import train
+from baselines.train import Objective, cross_entropy, train
 from baselines.variational import VariationalPredictor, example, noise_generator, optimizer_groups
 
 
@@ -24,6 +26,8 @@ class ImplicitVI:
             for the other (``antithetic``), or one draw per example.
         draws: weight draws to predict with.
         head_draws: draws of the last layer for each of them, which cost next to nothing.
+        w2_weight: weight of an explicit regularizer for comparison, the squared 2-Wasserstein distance to the prior,
+            per training image; 0 is the method.
     """
 
     rank: int = 10
@@ -31,8 +35,9 @@ class ImplicitVI:
     noise: Literal["shared", "antithetic", "per_example"] = "antithetic"
     draws: int = 32
     head_draws: int = 1
+    w2_weight: float = 0.0
 
-    map_equivalent = {"rank": 0}
+    map_equivalent = {"rank": 0, "w2_weight": 0.0}
 
     def predictor(self, problem: Problem) -> VariationalPredictor:
         """An untrained network whose distribution is the prior."""
@@ -49,6 +54,13 @@ class ImplicitVI:
     def fit(self, problem: Problem) -> VariationalPredictor:
         """Train on the expected loss by the recipe."""
         predictor = self.predictor(problem)
-        ivi.set_generator(predictor.net, noise_generator(problem, "train"))
-        train(predictor.net, problem, groups=optimizer_groups(predictor.net, problem.recipe))
+        net = predictor.net
+        ivi.set_generator(net, noise_generator(problem, "train"))
+        train(net, problem, objective=self._objective(net, problem), groups=optimizer_groups(net, problem.recipe))
         return predictor
+
+    def _objective(self, net: nn.Module, problem: Problem) -> Objective:
+        if not self.w2_weight:
+            return cross_entropy
+        prior, weight = ivi.prior(net), self.w2_weight / problem.train.num_examples
+        return lambda net, x, y: cross_entropy(net, x, y) + weight * ivi.wasserstein2(net, prior)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from leaderboard.predictions import Predictions, load_predictions, save_predictions
 
@@ -31,6 +33,18 @@ def test_predictions_read_back_bit_for_bit(tmp_path):
                 stored = getattr(loaded[name], key)
                 assert stored.dtype == value.dtype
                 assert np.array_equal(stored, value)
+
+
+def test_numbers_that_half_precision_holds_take_two_bytes_and_labels_one(tmp_path):
+    whole = made()
+    rounded = replace(whole, log_probs=whole.log_probs.astype(np.float16).astype(np.float32))
+    sizes = {}
+    for name, one in (("whole", whole), ("rounded", rounded)):
+        save_predictions(tmp_path / name, {"test": one})
+        assert np.array_equal(load_predictions(tmp_path / name)["test"].log_probs, one.log_probs)
+        sizes[name] = {key: array.dtype.itemsize for key, array in load_file(tmp_path / name).items()}
+    assert sizes["whole"]["test:log_probs"] == 4 and sizes["rounded"]["test:log_probs"] == 2
+    assert sizes["whole"]["test:labels"] == 1
 
 
 def test_the_same_predictions_give_the_same_file(tmp_path):
