@@ -95,19 +95,6 @@ def as_markdown(rows: Sequence[Row], chosen: Sequence[Column] | None = None, aga
     return "\n".join([*(f"| {line} |" for line in lines), *(f"\n{note}" for note in [*notes, "; ".join(legend) + "."])])
 
 
-def insert(document: str, name: str, text: str) -> str:
-    """``document`` with ``text`` between its lines ``<!-- table: name -->`` and ``<!-- end -->``.
-
-    Raises:
-        ValueError: it has no such lines.
-    """
-    before, start, rest = document.partition(f"<!-- table: {name} -->\n")
-    _, end, after = rest.partition("<!-- end -->\n")
-    if not start or not end:
-        raise ValueError(f"it has no lines '<!-- table: {name} -->' and '<!-- end -->' to put the table between")
-    return f"{before}{start}{text}\n{end}{after}"
-
-
 def as_latex(rows: Sequence[Row], chosen: Sequence[Column] | None = None, against: str = "") -> str:
     """A LaTeX tabular (booktabs) with its footnotes and legend as comments."""
     chosen = columns() if chosen is None else chosen

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from leaderboard.predictions import load_predictions
 from leaderboard.record import Record, RecordError, path_of, read, record_files
 from leaderboard.scoring import score
+
+LEFT_OUT = "left_out.txt"
+"""A file in the folder of records that names, one glob pattern a line, those whose predictions are kept elsewhere."""
 
 Kind = Literal["unreadable", "misplaced", "missing", "damaged", "foreign", "metric"]
 
@@ -63,9 +67,28 @@ def verify(folder: Path, progress: Callable[[int, int], None] = lambda done, tot
     owners = {record.predictions.sha256: record for record in records.values() if record.predictions}
     for done, (path, record) in enumerate(records.items(), 1):
         findings += _place(path, record)
-        findings += _predictions(path, record, owners)
+        if not is_left_out(path, folder):
+            findings += _predictions(path, record, owners)
         progress(done, len(records))
     return findings
+
+
+def is_left_out(path: Path, folder: Path) -> bool:
+    """Whether the predictions of the record at ``path`` are not there, and `LEFT_OUT` says that they need not be."""
+    if predictions_path(path).is_file():
+        return False
+    patterns = _patterns(folder)
+    return any(fnmatch(path.absolute().relative_to(where).as_posix(), pattern) for where, pattern in patterns)
+
+
+def _patterns(folder: Path) -> list[tuple[Path, str]]:
+    """The patterns of `LEFT_OUT` in ``folder`` or in one above it, each with the folder it counts from."""
+    for where in (folder.absolute(), *folder.absolute().parents):
+        file = where / LEFT_OUT
+        if file.is_file():
+            lines = (line.partition("#")[0].strip() for line in file.read_text().splitlines())
+            return [(where, line) for line in lines if line]
+    return []
 
 
 def _place(path: Path, record: Record) -> list[Finding]:

@@ -25,11 +25,12 @@ from benchmarks.commands.options import (
     console,
     errors,
 )
+from benchmarks.documents import filled
 from leaderboard import formats
 from leaderboard import table as board
 from leaderboard.columns import DEFAULT, Column, UnknownColumn, columns
 from leaderboard.cost import read_costs
-from leaderboard.record import Record, read_all
+from leaderboard.record import Record, read_all, write_once
 
 commands = typer.Typer()
 
@@ -67,10 +68,16 @@ def table(
     out: Out = RESULTS,
     method: Extra = None,
     write: Annotated[
-        Path | None, typer.Option(help="Put the Markdown table into this file, between its marks for the suite.")
+        Path | None,
+        typer.Option(
+            help="Make anew every table and comparison of this document, where a line '<!-- ivi table quick -->' or "
+            "'<!-- ivi compare implicit_vi map -->' begins it and '<!-- end -->' ends it."
+        ),
     ] = None,
 ) -> None:
     """Show the table of a suite from its records: mean over seeds ± 95 % t interval; costs as ratios to MAP."""
+    if write is not None:
+        return _write(write, out)
     records = read_all(out)
     if suite is None:
         if not records:
@@ -87,9 +94,7 @@ def table(
     shown = _columns(split(columns) if columns is not None else DEFAULT, records)
     (by,) = _columns([sort], records)[:1]
     rows = board.fold(records, planned, shown, costs=read_costs(out), sort=by, against=against)
-    if write is not None:
-        _write(write, suite or "all", formats.as_markdown(rows, shown, against))
-    elif format is Format.terminal:
+    if format is Format.terminal:
         views.show_table(console, rows, title, shown, against)
     else:
         text = {
@@ -146,7 +151,7 @@ def verify(
 ) -> None:
     """Recompute every number from the stored predictions and name each file that does not agree; then exit code 1."""
     from leaderboard.record import record_files
-    from leaderboard.verify import predictions_path
+    from leaderboard.verify import LEFT_OUT, is_left_out, predictions_path
     from leaderboard.verify import verify as findings_of
 
     with bar("verify") as progress:
@@ -162,6 +167,9 @@ def verify(
         raise typer.Exit(1)
     stored = sum(predictions_path(path).is_file() for path in paths)
     console.print(f"{len(paths)} records, {stored} with predictions: every number agrees to the last digit")
+    named = sum(is_left_out(path, folder) for path in paths)
+    if named:
+        console.print(f"{named} without predictions, as {LEFT_OUT} says: nothing was recomputed for them")
 
 
 @commands.command()
@@ -201,8 +209,8 @@ def _columns(names: list[str] | tuple[str, ...], records: list[Record]) -> list[
         raise unknown("column", error.name, error.known) from None
 
 
-def _write(path: Path, name: str, text: str) -> None:
+def _write(path: Path, folder: Path) -> None:
     try:
-        path.write_text(formats.insert(path.read_text(), name, text))
-    except (OSError, ValueError) as error:
+        write_once(path, filled(path.read_text(), folder).encode(), replace=True)
+    except (OSError, UserError) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None

@@ -32,6 +32,7 @@ def folder(tmp_path_factory):
     """Where the tiny suite has been run, and its cost measured."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "tiny.toml").write_text(SUITE)
+    (folder / "wrong.md").write_text("<!-- ivi table quikc -->\n<!-- end -->\n")
     ivi("run", "tiny.toml", cwd=folder)
     done = ivi("cost", "digits-mlp", "-m", "mc_dropout(passes=4)", "--rounds", 2, "--threads", 1, cwd=folder)
     assert "mc_dropout(passes=4)" in done.stdout and not done.stderr, done.stderr
@@ -72,6 +73,19 @@ def test_two_methods_are_compared_in_plain_sentences(folder):
     assert "Over the 500 images of test, these trainings held fixed" in shown and "paired bootstrap" in shown
 
 
+def test_a_document_gets_the_output_of_the_commands_that_its_marks_name(folder, tmp_path):
+    suite = folder / "tiny.toml"
+    table, comparison = f"ivi table {suite} -c nll", f"ivi compare 'mc_dropout(passes=4)' map --suite {suite}"
+    page = tmp_path / "page.md"
+    page.write_text(f"# A\n<!-- {table} -->\nold\n<!-- end -->\nB\n<!-- {comparison} -->\n<!-- end -->\n")
+    ivi("table", "--write", page, cwd=folder)
+    text = page.read_text()
+    assert f"<!-- {table} -->\n| method | n | NLL, nats ↓ |\n" in text and "old" not in text
+    assert f"B\n<!-- {comparison} -->\n```text\ndigits-mlp\nNLL, nats ↓: mc_dropout(passes=4) 0." in text
+    ivi("table", "--write", page, cwd=folder)
+    assert page.read_text() == text
+
+
 def test_figures_are_written_and_named(folder):
     done = ivi("figures", "tiny.toml", "--to", "pictures", cwd=folder)
     files = [folder / line for line in done.stdout.split()]
@@ -99,6 +113,9 @@ def test_figures_are_written_and_named(folder):
         (["compare", "map", "mc_dropot"], "unknown method 'mc_dropot'"),
         (["compare", "map", "map", "--metric", "nl"], "unknown column 'nl': did you mean 'nll'?"),
         (["compare", "map", "map", "--task", "digit"], "unknown task 'digit': did you mean 'digits-mlp'?"),
+        (["table", "--write", "tiny.toml"], "tiny.toml: no marks to fill: put '<!-- ivi table quick -->'"),
+        (["table", "--write", "nowhere.md"], "nowhere.md: No such file or directory"),
+        (["table", "--write", "wrong.md"], "wrong.md: ivi table quikc --device cpu --out results: unknown suite"),
         (["verify", "nowhere"], "nowhere: no such folder"),
         (["figures", "quick"], "no records of quick in results"),
         (["cost", "digits-mpl"], "unknown task 'digits-mpl': did you mean 'digits-mlp'?"),

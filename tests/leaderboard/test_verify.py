@@ -18,7 +18,7 @@ from scipy.special import log_softmax
 from leaderboard import record
 from leaderboard.predictions import Predictions, save_predictions
 from leaderboard.scoring import score
-from leaderboard.verify import Finding, predictions_path, verify
+from leaderboard.verify import LEFT_OUT, Finding, predictions_path, verify
 
 
 def predictions(seed: int, labelled: bool = True) -> Predictions:
@@ -117,6 +117,23 @@ def test_nan_and_infinity_agree_with_themselves(tmp_path):
     read = record.read(path).metrics["validation"]
     assert read["nll"] == math.inf and math.isnan(read["temperature"])
     assert verify(tmp_path) == []
+
+
+def test_missing_predictions_are_named_unless_a_list_says_they_are_elsewhere(folder):
+    path = first(folder)
+    predictions_path(path).unlink()
+    assert only(verify(folder)).kind == "missing"
+    pattern = f"{path.relative_to(folder).parent.as_posix()}/*"
+    (folder / LEFT_OUT).write_text(f"# too large\n{pattern}  # all seeds\n")
+    assert verify(folder) == [] and verify(path.parent) == []
+    (folder / LEFT_OUT).write_text("another/*\n")
+    assert only(verify(folder)).kind == "missing"
+
+
+def test_predictions_that_are_there_are_recomputed_whatever_the_list_says(folder):
+    (folder / LEFT_OUT).write_text("*\n")
+    edited(first(folder), lambda data: data["metrics"]["test"].update(nll=0.5))
+    assert only(verify(folder)).kind == "metric"
 
 
 @pytest.mark.parametrize("at", [0.0, 0.02, 0.5, 0.999])
