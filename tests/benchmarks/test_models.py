@@ -41,6 +41,17 @@ def test_a_resnet_for_small_images_keeps_their_resolution_in_its_stem(norm):
     assert kinds == ({"GroupNorm"} if norm == "group" else {"BatchNorm2d"})
 
 
+def test_a_stem_of_stride_2_halves_the_resolution_of_every_block_and_keeps_the_parameters():
+    nets = [
+        timm.create_model("resnet_small", in_chans=1, num_classes=10, **k) for k in ({}, {"stride": 1}, {"stride": 2})
+    ]
+    x = torch.zeros(1, 1, 28, 28)
+    assert [net.conv1(x).shape[-1] for net in nets] == [28, 28, 14]
+    assert [net.forward_features(x).shape[-1] for net in nets] == [4, 4, 2]
+    shapes = [[tuple(p.shape) for p in net.parameters()] for net in nets]
+    assert shapes[0] == shapes[1] == shapes[2] and sum(p.numel() for p in nets[2].parameters()) == 164_458
+
+
 @pytest.mark.parametrize("name", names("task"))
 def test_the_network_of_every_task_can_be_made(name):
     task = load_task(name)
