@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from leaderboard.columns import Column, columns
 from leaderboard.cost import CostRecord, cost_of, quartiles, ratios
@@ -102,6 +103,17 @@ def fold(
     return rows
 
 
+def fold_runs(records: Sequence[Record], planned: Sequence[Planned], *arguments: Any, **options: Any) -> list[Row]:
+    """As `fold`, with a row for every run: methods by name, and their seeds."""
+    rows = [
+        replace(row, method=f"{row.method}, seed {seed}", top=frozenset())
+        for seed in dict.fromkeys(run.seed for run in planned)
+        for row in fold(records, [run for run in planned if run.seed == seed], *arguments, **options)
+    ]
+    place = {(run.task, f"{run.method}, seed {run.seed}"): i for i, run in enumerate(sorted(planned, key=_place))}
+    return sorted(rows, key=lambda row: place[row.task, row.method])
+
+
 def values_by_seed(column: Column, records: Mapping[int, Record], base: Mapping[int, Record]) -> dict[int, float]:
     """The column's number of each seed; a cost as its ratio to MAP of the same seed (``base``)."""
     values = {}
@@ -193,6 +205,10 @@ def _reason(
     if len(devices) > 1:
         return f"made on different devices: {', '.join(sorted(devices))}"
     return ""
+
+
+def _place(run: Planned) -> tuple[str, str, int]:
+    return run.task, run.method, run.seed
 
 
 def _mean(values: Mapping[int, float]) -> float:

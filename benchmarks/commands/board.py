@@ -62,6 +62,7 @@ def table(
     against: Annotated[
         str, typer.Option(help="Show paired differences to this method, or to 'best', in place of means.")
     ] = "",
+    runs: Annotated[bool, typer.Option("--runs", help="A row for every run, in place of one per method.")] = False,
     methods: Methods = None,
     seeds: Seeds = None,
     device: Device = "auto",
@@ -84,16 +85,17 @@ def table(
             raise UserError(f"no records in {out}: make some with 'ivi run quick', or name the folder with --out")
         planned, title = board.planned_of(records), f"all records in {out}"
     else:
-        chosen, runs = chosen_runs(suite, methods, seeds, device, method)
-        planned, title = results.planned(runs), chosen.description
+        chosen, members = chosen_runs(suite, methods, seeds, device, method)
+        planned, title = results.planned(members), chosen.description
         if methods is None:
-            planned += results.unplanned(runs, records)
+            planned += results.unplanned(members, records)
     labels = sorted({run.method for run in planned})
     if against and against not in (board.BEST, *labels):
         raise unknown("method", against, [board.BEST, *labels])
     shown = _columns(split(columns) if columns is not None else DEFAULT, records)
     (by,) = _columns([sort], records)[:1]
-    rows = board.fold(records, planned, shown, costs=read_costs(out), sort=by, against=against)
+    fold = board.fold_runs if runs else board.fold
+    rows = fold(records, planned, shown, costs=read_costs(out), sort=by, against=against)
     if format is Format.terminal:
         views.show_table(console, rows, title, shown, against)
     else:

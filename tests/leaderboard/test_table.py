@@ -12,7 +12,7 @@ from leaderboard.columns import UnknownColumn, columns
 from leaderboard.formats import as_csv, as_json, as_latex, as_markdown, cell
 from leaderboard.record import Error
 from leaderboard.statistics import Interval
-from leaderboard.table import Planned, fold, planned_of
+from leaderboard.table import Planned, fold, fold_runs, planned_of
 
 COLUMNS = columns()
 
@@ -28,6 +28,14 @@ def test_a_cell_is_the_mean_over_seeds_with_its_t_interval():
     assert row.n == 3 and interval.mean == pytest.approx(0.92)
     half = 4.302652729911275 * 0.02 / math.sqrt(3)  # t quantile of 2 degrees of freedom
     assert (interval.low, interval.high) == pytest.approx((0.92 - half, 0.92 + half))
+
+
+def test_a_row_for_every_run_leaves_none_out_and_ranks_each_by_itself():
+    records = [made(seed=1, accuracy=0.9), made(seed=0, accuracy=0.8), made("other", 0, status="diverged")]
+    rows = fold_runs(records, planned_of(records))
+    assert [row.method for row in rows] == ["map, seed 0", "map, seed 1", "other, seed 0"]
+    assert [row.metrics["accuracy"].mean for row in rows[:2]] == [0.8, 0.9]
+    assert [row.ranked for row in rows] == [True, True, False] and "diverged" in rows[2].reason
 
 
 def test_costs_are_ratios_to_map_of_the_same_seed():
