@@ -151,8 +151,21 @@ def load_task(name: str) -> Task:
 
 
 def load_suite(name: str) -> Suite:
-    """The suite called ``name``, or the one in a TOML file of that path."""
-    return _load("suite", name, Suite)
+    """The suite called ``name``, or in a TOML file of that path; a task means the methods of ``quick`` on it."""
+    if not _is_task(name):
+        return _load("suite", name, Suite)
+    task = load_task(name)
+    changes = {"name": task.name, "description": task.description, "tasks": (name,)}
+    return _load("suite", "quick", Suite).model_copy(update=changes)
+
+
+def _is_task(name: str) -> bool:
+    if not name.endswith(".toml"):
+        return name in names("task")
+    try:
+        return "recipe" in tomllib.loads(Path(name).read_text())
+    except (OSError, tomllib.TOMLDecodeError):
+        return False
 
 
 def names(kind: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from leaderboard.columns import Column, columns
 from leaderboard.cost import CostRecord, cost_of, quartiles, ratios
@@ -27,6 +27,19 @@ class Planned:
     task: str
     method: str
     seed: int
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a row's mean must satisfy to stand in the table: the column's number is at most, or at least, ``limit``."""
+
+    column: Column
+    sign: Literal["<=", ">="]
+    limit: float
+
+    def holds(self, value: float) -> bool:
+        """Whether ``value`` is within; NaN, which says that nothing was measured, is not."""
+        return value <= self.limit if self.sign == "<=" else value >= self.limit
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,7 @@ def fold(
     costs: Sequence[CostRecord] = (),
     sort: Column | None = None,
     against: str = "",
+    where: Sequence[Bound] = (),
 ) -> list[Row]:
     """Rows of the board: tasks in the order of the plan, ranked rows first, the best leading.
 
@@ -87,11 +101,13 @@ def fold(
         costs: measurements of `ivi cost`; where one fits a row, its ratios take the place of those of separate runs.
         sort: the column to sort by; None: NLL on the test set.
         against: a method's label or `BEST`: cells are then paired differences to it, not means.
+        where: bounds that every row keeps; the best of a column is then the best of those rows.
     """
     chosen = columns() if chosen is None else chosen
     sort = sort or columns(["nll"])[0]
-    needed = list({column.key: column for column in [*chosen, sort]}.values())
+    needed = list({column.key: column for column in [*chosen, sort, *(bound.column for bound in where)]}.values())
     groups = _groups(records, planned, needed, costs)
+    groups = [group for group in groups if all(bound.holds(_interval(bound.column, group).mean) for bound in where)]
     rows: list[Row] = []
     for task in dict.fromkeys(group.task for group in groups):
         members = [group for group in groups if group.task == task]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +49,9 @@ class Format(StrEnum):
 
 @commands.command()
 def table(
-    suite: Annotated[str | None, typer.Argument(help="Name of a suite; all records of the folder without it.")] = None,
+    suite: Annotated[
+        str | None, typer.Argument(help="Name of a suite or task, or a TOML file; without: all records of the folder.")
+    ] = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="How to show it.")] = Format.terminal,
     columns: Annotated[
         str | None,
@@ -61,6 +65,9 @@ def table(
     sort: Annotated[str, typer.Option(help="Column to sort by, the best first.")] = "nll",
     against: Annotated[
         str, typer.Option(help="Show paired differences to this method, or to 'best', in place of means.")
+    ] = "",
+    where: Annotated[
+        str, typer.Option(help="Only rows within bounds, e.g. 'fit<=1.2,predict<=1.2': the best that is affordable.")
     ] = "",
     runs: Annotated[bool, typer.Option("--runs", help="A row for every run, in place of one per method.")] = False,
     methods: Methods = None,
@@ -95,7 +102,10 @@ def table(
     shown = _columns(split(columns) if columns is not None else DEFAULT, records)
     (by,) = _columns([sort], records)[:1]
     fold = board.fold_runs if runs else board.fold
-    rows = fold(records, planned, shown, costs=read_costs(out), sort=by, against=against)
+    bounds = [_bound(text, records) for text in split(where)] if where else []
+    rows = fold(records, planned, shown, costs=read_costs(out), sort=by, against=against, where=bounds)
+    if bounds and not rows:
+        raise UserError(f"no row has {where}")
     if format is Format.terminal:
         views.show_table(console, rows, title, shown, against)
     else:
@@ -209,6 +219,18 @@ def _columns(names: list[str] | tuple[str, ...], records: list[Record]) -> list[
         return columns(names, records)
     except UnknownColumn as error:
         raise unknown("column", error.name, error.known) from None
+
+
+def _bound(text: str, records: list[Record]) -> board.Bound:
+    match = re.fullmatch(r"\s*(\S+?)\s*(<=|>=)\s*(\S+)\s*", text)
+    try:
+        limit = float(match[3]) if match else math.nan
+    except ValueError:
+        limit = math.nan
+    if match is None or math.isnan(limit):
+        raise UserError(f"--where: {text!r} is not COLUMN<=NUMBER or COLUMN>=NUMBER")
+    (column,) = _columns([match[1]], records)[:1]
+    return board.Bound(column, "<=" if match[2] == "<=" else ">=", limit)
 
 
 def _write(path: Path, folder: Path) -> None:

@@ -18,7 +18,7 @@ from benchmarks.suite import Run, Suite, load_suite, plan
 console = Console()
 errors = Console(stderr=True)
 
-SuiteName = Annotated[str, typer.Argument(help="Name of a suite, or a path to a TOML file.")]
+SuiteName = Annotated[str, typer.Argument(help="Name of a suite or a task, or a path to a TOML file of either.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of records and predictions.", show_default=True)]
 Methods = Annotated[
     str | None,

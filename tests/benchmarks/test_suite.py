@@ -8,7 +8,9 @@ import pytest
 
 from baselines.names import UserError
 from baselines.spec import parse
-from benchmarks.suite import Run, load_suite, load_task, names, plan
+from benchmarks.suite import HERE, Run, load_suite, load_task, names, plan
+
+TASKS = HERE / "tasks"
 
 
 def run_of(**changes):
@@ -27,6 +29,15 @@ def test_every_suite_is_called_as_its_file_and_can_be_planned(name):
     runs = plan(suite)
     assert suite.name == name
     assert len(runs) == len({run.run_id for run in runs}) == len(suite.tasks) * len(suite.methods) * len(suite.seeds)
+
+
+def test_a_task_stands_for_the_methods_of_the_quick_suite_on_it(tmp_path):
+    text = (TASKS / "digits-mlp.toml").read_text().replace('name = "digits-mlp"', 'name = "mine"')
+    (tmp_path / "mine.toml").write_text(text)
+    for name, task in (("digits-mlp", "digits-mlp"), (str(tmp_path / "mine.toml"), "mine")):
+        suite = load_suite(name)
+        assert (suite.methods, suite.seeds) == (load_suite("quick").methods, load_suite("quick").seeds)
+        assert {run.task.name for run in plan(suite)} == {task}
 
 
 def test_equal_runs_have_equal_ids_in_every_process():

@@ -12,7 +12,7 @@ from leaderboard.columns import UnknownColumn, columns
 from leaderboard.formats import as_csv, as_json, as_latex, as_markdown, cell
 from leaderboard.record import Error
 from leaderboard.statistics import Interval
-from leaderboard.table import Planned, fold, fold_runs, planned_of
+from leaderboard.table import Bound, Planned, fold, fold_runs, planned_of
 
 COLUMNS = columns()
 
@@ -28,6 +28,29 @@ def test_a_cell_is_the_mean_over_seeds_with_its_t_interval():
     assert row.n == 3 and interval.mean == pytest.approx(0.92)
     half = 4.302652729911275 * 0.02 / math.sqrt(3)  # t quantile of 2 degrees of freedom
     assert (interval.low, interval.high) == pytest.approx((0.92 - half, 0.92 + half))
+
+
+def test_the_best_within_bounds_is_the_best_of_the_rows_that_keep_them():
+    seeds = range(4)
+    records = [
+        made(name, seed, accuracy=accuracy + seed / 1000, fit_s=fit_s)
+        for seed in seeds
+        for name, accuracy, fit_s in (("map", 0.8, 1.0), ("dear", 0.95, 5.0), ("fair", 0.9, 1.1))
+    ]
+    (fit,) = columns(["fit"])
+    assert [row.method for row in fold(records, planned_of(records), sort=columns(["nll"])[0])] == [
+        "dear",
+        "fair",
+        "map",
+    ]
+    rows = fold(records, planned_of(records), where=[Bound(fit, "<=", 1.2)])
+    assert [row.method for row in rows] == ["fair", "map"] and "accuracy" in rows[0].top
+    assert fold(records, planned_of(records), where=[Bound(fit, ">=", 9.0)]) == []
+
+
+def test_a_bound_on_what_was_not_measured_is_not_kept():
+    (fit,) = columns(["fit"])
+    assert fold([made("other")], planned_of([made("other")]), where=[Bound(fit, ">=", 0.0)]) == []
 
 
 def test_a_row_for_every_run_leaves_none_out_and_ranks_each_by_itself():
