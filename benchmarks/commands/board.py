@@ -78,14 +78,14 @@ def table(
     write: Annotated[
         Path | None,
         typer.Option(
-            help="Make anew every table and comparison of this document, where a line '<!-- ivi table quick -->' or "
-            "'<!-- ivi compare implicit_vi map -->' begins it and '<!-- end -->' ends it."
+            help="Make every table of this document anew: each stands between a line with its command, such as "
+            "'<!-- ivi table quick -->' or '<!-- ivi compare implicit_vi map -->', and one with '<!-- end -->'."
         ),
     ] = None,
 ) -> None:
     """Show the table of a suite from its records: mean over seeds ± 95 % t interval; costs as ratios to MAP."""
     if write is not None:
-        return _write(write, out)
+        return _write(write)
     records = read_all(out)
     if suite is None:
         if not records:
@@ -233,8 +233,8 @@ def _bound(text: str, records: list[Record]) -> board.Bound:
     return board.Bound(column, "<=" if match[2] == "<=" else ">=", limit)
 
 
-def _write(path: Path, folder: Path) -> None:
+def _write(path: Path) -> None:
     try:
-        write_once(path, filled(path.read_text(), folder).encode(), replace=True)
+        write_once(path, filled(path.read_text(), Path()).encode(), replace=True)
     except (OSError, UserError) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None

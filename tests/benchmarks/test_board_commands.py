@@ -118,7 +118,7 @@ def test_figures_are_written_and_named(folder):
         (["table", "--where", "accuracy>=2"], "no row has accuracy>=2"),
         (["table", "--write", "tiny.toml"], "tiny.toml: no marks to fill: put '<!-- ivi table quick -->'"),
         (["table", "--write", "nowhere.md"], "nowhere.md: No such file or directory"),
-        (["table", "--write", "wrong.md"], "wrong.md: ivi table quikc --device cpu --out results: unknown suite"),
+        (["table", "--write", "wrong.md"], "wrong.md: ivi table quikc: unknown suite"),
         (["verify", "nowhere"], "nowhere: no such folder"),
         (["figures", "quick"], "no records of quick in results"),
         (["cost", "digits-mpl"], "unknown task 'digits-mpl': did you mean 'digits-mlp'?"),
