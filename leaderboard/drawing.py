@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leaderboard import figures
+from leaderboard import figures, metrics
 from leaderboard.columns import columns
 from leaderboard.cost import CostRecord, cost_of, ratios
 from leaderboard.predictions import Predictions, load_predictions
@@ -104,7 +104,7 @@ def _task(drawing: _Drawing, task: str, methods: Mapping[str, BySeed]) -> None:
     drawing.files += figures.reliability({name: runs[0] for name, runs in test.items()}, to / "reliability")
     drawing.files += figures.risk_coverage(test, to / "risk_coverage", names)
     _ood(drawing, task, {name: runs[0] for name, runs in predictions.items()})
-    _severity(drawing, task, methods)
+    _severity(drawing, task, methods, predictions)
     _pareto(drawing, task, methods)
 
 
@@ -119,11 +119,16 @@ def _ood(drawing: _Drawing, task: str, predictions: Mapping[str, Mapping[str, Pr
         drawing.files += figures.ood_histograms(inside, scores, "entropy, nats", to, title=method)
 
 
-def _severity(drawing: _Drawing, task: str, methods: Mapping[str, BySeed]) -> None:
+def _severity(
+    drawing: _Drawing,
+    task: str,
+    methods: Mapping[str, BySeed],
+    predictions: Mapping[str, Sequence[Mapping[str, Predictions]]],
+) -> None:
     rows = []
     for method, runs in methods.items():
-        for seed, record in runs.items():
-            levels = {"0": record.metrics["test"]}
+        for (seed, record), sets in zip(sorted(runs.items()), predictions[method], strict=True):
+            levels = {"0": _clean(sets)}
             levels |= {
                 name.split("/")[1]: row
                 for name, row in record.metrics.items()
@@ -137,6 +142,17 @@ def _severity(drawing: _Drawing, task: str, methods: Mapping[str, BySeed]) -> No
         drawing.left_out.append(f"{task} severity: no shifted sets")
         return
     drawing.files += figures.severity(pd.DataFrame(rows), drawing.to / task / "severity", sorted(methods))
+
+
+def _clean(sets: Mapping[str, Predictions]) -> dict[str, float]:
+    """Accuracy and NLL on the test images that were corrupted: they may be the first few, and easier than the rest."""
+    test, shifted = sets["test"], next((one for name, one in sets.items() if name.startswith("shift/")), sets["test"])
+    count = len(shifted.log_probs)
+    assert test.labels is not None and shifted.labels is not None
+    if not np.array_equal(test.labels[:count], shifted.labels):
+        count = len(test.labels)
+    log_probs, labels = test.log_probs[:count], test.labels[:count]
+    return {"accuracy": metrics.accuracy(log_probs, labels), "nll": metrics.nll(log_probs, labels)}
 
 
 def _pareto(drawing: _Drawing, task: str, methods: Mapping[str, BySeed]) -> None:

@@ -152,7 +152,7 @@ def severity(frame: pd.DataFrame, path: Path, methods: Sequence[str] | None = No
         _lines(upper, frame, "severity", "accuracy", methods)
         _lines(lower, frame, "severity", "nll", methods)
         upper.set(ylabel="accuracy ↑")
-        lower.set(ylabel="NLL, nats ↓", xlabel="severity (0: clean)")
+        lower.set(ylabel="NLL, nats ↓", xlabel="severity (0: the same images, clean)")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
         style.legend_below(figure, upper, title=style.spread_of(frame, "bands"))
     return style.files(path)
