@@ -94,8 +94,8 @@ def own_draw(layer: RandomLayer, x: Tensor, z: Tensor, num_examples: int) -> Ten
         return stacked(layer, x, each) if smaller_input else mixed(layer, x, each)
     if layer.is_plain and isinstance(layer, nn.Linear) and len(z) == num_examples:
         return _per_example_linear(layer, x, z)
-    sizes = [len(part) * rows for part in torch.arange(num_examples).tensor_split(len(z))]
-    return loop(layer, list(x.split(sizes)), z)
+    size, larger = divmod(num_examples, len(z))
+    return loop(layer, list(x.split([(size + (k < larger)) * rows for k in range(len(z))])), z)
 
 
 def _per_example_linear(layer: RandomLayer, x: Tensor, z: Tensor) -> Tensor:

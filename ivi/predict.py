@@ -99,8 +99,8 @@ def predict(
         raise ValueError(f"draws are of the layers {list(fixed.noise)}, the network's are {list(layers)}")
     with _held(net):
         passes = _choose_passes(net, x, layers, fixed, together)
-        outputs = [_run(net, x, layers, draw_of).unflatten(0, (-1, len(x))) for draw_of in passes]
-    logits = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        outputs = [_run(net, x, layers, draw_of) for draw_of in passes]
+    logits = (outputs[0] if len(outputs) == 1 else torch.cat(outputs)).unflatten(0, (-1, len(x)))
     return logits if temperature == 1 else logits / temperature
 
 
