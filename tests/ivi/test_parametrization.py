@@ -103,3 +103,59 @@ def test_unknown_optimizers_and_untraceable_networks_are_refused(small_net):
         ivi.param_groups(small_net(), 0.1, optimizer="lion")
     with pytest.raises(ValueError, match="pass example="):
         ivi.param_groups(small_net(), 0.1, ivi.MaximalUpdate())
+
+
+def wide_net(width, parametrization, seed=0):
+    """Convolution, hidden and output layer, all random, at initialization."""
+    net = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(width, width), nn.ReLU())
+    net.append(nn.Linear(width, 4))
+    net = ivi.variationalize(net.double(), ivi.LowRank(4), "all", example=torch.zeros(1, 3, 3, 3).double())
+    return ivi.initialize_(net, parametrization, torch.Generator().manual_seed(seed))
+
+
+PARAMETRIZATIONS = [
+    ivi.Standard(bias_std=0.1),
+    ivi.MaximalUpdate(bias_std=0.1),
+    ivi.MaximalUpdate(64, bias_std=0.1),
+]
+
+
+@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS, ids=str)
+def test_no_output_grows_with_the_width(parametrization):
+    """Without 1/sqrt(fan_in) in the std, as one neural-tangent option has it, they grow by 4 a layer here."""
+    x = torch.randn(32, 3, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    sizes = {}
+    for width in (64, 1024):
+        nets = [wide_net(width, parametrization, seed) for seed in range(8)]
+        hidden, logits = [], []
+        for net in nets:
+            net[3].register_forward_hook(lambda module, args, out, hidden=hidden: hidden.append(out.detach()))
+            logits.append(ivi.predict(net, x, 8, torch.Generator().manual_seed(1)).detach())
+        sizes[width] = torch.stack([torch.cat(part).square().mean().sqrt() for part in (hidden, logits)])
+    hidden, logits = (sizes[1024] / sizes[64]).tolist()
+    assert 0.75 < hidden < 1.33
+    # Under maximal update the output's own std is 1 / fan_in: the logits shrink to the biases.
+    assert 0.65 < logits < 1.5 if isinstance(parametrization, ivi.Standard) else logits < 1
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_changes_the_logits_by_as_much_at_any_width_only_under_maximal_update(optimizer):
+    x = torch.randn(16, 3, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    growth = {}
+    for parametrization in PARAMETRIZATIONS[::2]:
+        changes = {}
+        for width in (64, 1024):
+            moved = []
+            for seed in range(4):
+                net = wide_net(width, parametrization, seed)
+                ivi.set_generator(net, torch.Generator().manual_seed(seed))
+                groups = ivi.param_groups(net, 1e-4, parametrization, optimizer)
+                run = OPTIMIZERS[optimizer](groups)
+                before = net.eval()(x).detach()
+                nn.functional.cross_entropy(net.train()(x), torch.arange(16) % 4).backward()
+                run.step()
+                moved.append((net.eval()(x).detach() - before).square().mean().sqrt())
+            changes[width] = torch.stack(moved).mean().item()
+        growth[type(parametrization)] = changes[1024] / changes[64]
+    assert 0.5 < growth[ivi.MaximalUpdate] < 2
+    assert growth[ivi.Standard] > 3

@@ -26,6 +26,22 @@ def test_the_mean_keeps_names_and_values_and_checkpoints_load_before_or_after(sm
     torch.testing.assert_close(before(images()), after(images()), rtol=0, atol=0)
 
 
+def test_batch_normalization_stays_and_uses_the_statistics_of_a_checkpoint(small_net, images):
+    # One implementation refuses it and reads its pretrained scales into a group normalization.
+    pretrained = small_net(1)
+    for _ in range(3):
+        pretrained(3 * images() + 1)
+    net = ivi.variationalize(small_net(2), example=images())
+    net.load_state_dict(pretrained.state_dict(), strict=False)
+    assert type(net[1]) is nn.BatchNorm2d
+    torch.testing.assert_close(net.eval()(images()), pretrained.eval()(images()), rtol=0, atol=0)
+    groups = small_net(3)
+    groups[1] = nn.GroupNorm(2, 4).double()
+    net = ivi.variationalize(groups, example=images())
+    with pytest.raises(RuntimeError, match="running_mean"):
+        net.load_state_dict(net.state_dict() | pretrained.state_dict())
+
+
 def test_ends_are_found_by_tracing_not_by_name_or_order_of_registration():
     class Backwards(nn.Module):
         def __init__(self):
