@@ -11,6 +11,13 @@ import ivi
 net = timm.create_model("resnet10t", num_classes=10)
 net = ivi.variationalize(net)
 # [end]
+x = torch.randn(2, 3, 32, 32)
+# [readme]
+net = ivi.variationalize(timm.create_model("resnet18", num_classes=10), ivi.LowRank(10))
+optimizer = torch.optim.SGD(ivi.param_groups(net, lr=0.05), momentum=0.9)
+logits = ivi.predict(net, x, draws=32)  # [draws, batch, classes]
+# [end]
+readme_logits = logits
 net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.Tanh(), torch.nn.Linear(32, 10))
 images = torch.randn(256, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 labels = images.flatten(1)[:, :10].argmax(1)

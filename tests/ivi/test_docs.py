@@ -11,13 +11,16 @@ import torch
 import ivi
 
 EXAMPLES = Path(__file__).parent / "examples.py"
-PAGE = Path(__file__).parents[2] / "docs" / "library.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "library.md"
+BLOCK = re.compile(r"<!-- (\w+) -->\n```python\n(.*?)```", re.DOTALL)
 
 
-def test_every_block_of_the_page_stands_in_the_examples():
+def test_every_block_of_the_page_and_of_readme_stands_in_the_examples():
     marked = re.findall(r"^# \[(?!end)(\w+)\]\n(.*?)^# \[end\]", EXAMPLES.read_text(), re.MULTILINE | re.DOTALL)
-    blocks = dict(re.findall(r"<!-- (\w+) -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
-    assert PAGE.read_text().count("```python") == len(blocks)
+    texts = [path.read_text() for path in (PAGE, ROOT / "README.md")]
+    blocks = dict(block for text in texts for block in BLOCK.findall(text))
+    assert sum(text.count("```python") for text in texts) == len(blocks)
     assert blocks == {name: code.replace("  # noqa: E402", "").strip("\n") + "\n" for name, code in marked}
 
 
@@ -28,6 +31,7 @@ def test_the_examples_run_and_learn():
     accuracy = (names["log_probabilities"].argmax(-1) == names["labels"]).float().mean()
     assert accuracy > 0.5
     assert names["logits"].shape == (32, 256, 10)
+    assert names["readme_logits"].shape == (32, 2, 10)
     assert not math.isnan(names["with_kl"].item() + names["with_w2"].item())
 
 
