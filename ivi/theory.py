@@ -55,8 +55,9 @@ def run_theory(out: Path, seed: int = 0) -> dict[str, Any]:
         "classification": _classify(generator),
     }
     out.mkdir(parents=True, exist_ok=True)
-    ensemble = _ensemble(task.problem, task.prior, generator)
-    result["figures"] = _draw(out, task, fits["SGD, one draw"], ensemble, result)
+    z = torch.randn(task.prior.factor.shape[1], 25, generator=generator, dtype=torch.float64)
+    members = task.prior.mean.unsqueeze(1) + task.prior.factor @ z
+    result["figures"] = _draw(out, task, fits["SGD, one draw"], members, result)
     (out / "theory.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
 
@@ -123,20 +124,20 @@ def _classify(generator: torch.Generator) -> list[dict[str, float]]:
     return rows
 
 
-def _draw(out: Path, task: _CurveFitting, fitted: Posterior, ensemble: Tensor, result: dict[str, Any]) -> list[str]:
+def _draw(out: Path, task: _CurveFitting, fitted: Posterior, members: Tensor, result: dict[str, Any]) -> list[str]:
     # Not pyplot: a library must not touch the caller's current figure nor choose a backend.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5.6), layout="constrained")
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
     panels = figure.subplot_mosaic([["prior", "posterior", "posterior"], ["distance", "distance", "direction"]])
-    _draw_band(panels["prior"], task.prior, "prior")
-    _draw_band(panels["posterior"], fitted, "SGD, one draw")
-    panels["posterior"].plot(_CURVE, _features(_CURVE) @ ensemble, color="C1", lw=0.6, alpha=0.7)
-    panels["posterior"].plot([], [], color="C1", lw=0.6, label="ensemble: linear models\ntrained from prior draws")
-    for name, title in (("prior", "Before training"), ("posterior", "After training on the expected loss alone")):
-        panels[name].plot(task.points, task.problem.y, "ko", ms=4)
-        panels[name].set(title=title, xlabel="input", ylim=(-4.2, 5.8))
-        panels[name].legend(fontsize=7, loc="upper left", ncols=3)
+    _draw_functions(panels["prior"], task, task.prior, members, "draws of the prior")
+    panels["prior"].set(title="(a) Before training")
+    trained = _ensemble(task.problem, members)
+    _draw_functions(panels["posterior"], task, fitted, trained, "the same draws, each trained as a plain linear model")
+    panels["posterior"].set(title="(b) After training on the expected loss alone (SGD, one draw per step)")
+    low, high = (bound for bound in zip(*(panels[n].get_ylim() for n in ("prior", "posterior")), strict=True))
+    for name in ("prior", "posterior"):
+        panels[name].set(ylim=(min(low), max(high)), xlabel="input", ylabel="output")
     _draw_distances(panels["distance"], **result["regression"])
     _draw_classification(panels["direction"], result["classification"])
     names = ["theory.png", "theory.pdf"]
@@ -146,27 +147,33 @@ def _draw(out: Path, task: _CurveFitting, fitted: Posterior, ensemble: Tensor, r
 
 
 def _draw_classification(axes: Axes, rows: list[dict[str, float]]) -> None:
-    labels = {"direction_error": "mean to max margin", "std_at_support": "|S| at support vectors"}
+    labels = {
+        "direction_error": "mean: distance to\nmax-margin direction",
+        "std_at_support": "|X S| at\nsupport vectors",
+    }
     for marker, (key, label) in zip("os", labels.items(), strict=True):
-        axes.loglog([row["steps"] for row in rows], [row[key] for row in rows], f"{marker}-", label=label)
-    axes.set(title="Classification: what vanishes", xlabel="steps", ylim=(1e-6, None))
-    axes.legend(fontsize=7)
+        axes.loglog([row["steps"] for row in rows], [row[key] for row in rows], f"{marker}-", ms=4, label=label)
+    axes.set(title="(d) Classification", xlabel="steps")
+    axes.legend(fontsize=7, loc="lower left", frameon=False)
 
 
-def _ensemble(problem: Regression, prior: Posterior, generator: torch.Generator, members: int = 25) -> Tensor:
-    """Weights of linear models trained by gradient descent from draws of the prior, [P, members]."""
-    z = torch.randn(prior.factor.shape[1], members, generator=generator, dtype=torch.float64)
-    weights, lr = prior.mean.unsqueeze(1) + prior.factor @ z, problem.stable_lr()
+def _ensemble(problem: Regression, start: Tensor) -> Tensor:
+    """Weights of linear models trained by gradient descent from ``start``, [P, members]."""
+    weights, lr = start.clone(), problem.stable_lr()
     for _ in range(2_000):
         weights -= lr * (problem.x.T @ (problem.x @ weights - problem.y.unsqueeze(1)))
     return weights
 
 
-def _draw_band(axes: Axes, q: Posterior, label: str) -> None:
+def _draw_functions(axes: Axes, task: _CurveFitting, q: Posterior, weights: Tensor, label: str) -> None:
     curve = _features(_CURVE)
     middle, width = curve @ q.mean, 2 * (curve @ q.factor).norm(dim=1)
-    axes.fill_between(_CURVE, middle - width, middle + width, color="C0", alpha=0.25, lw=0, label=f"{label}, ± 2 std")
-    axes.plot(_CURVE, middle, color="C0", lw=1.5, label="mean")
+    axes.fill_between(_CURVE, middle - width, middle + width, color="C0", alpha=0.25, lw=0, label="q: ± 2 std")
+    lines = axes.plot(_CURVE, curve @ weights, color="C1", lw=0.6, alpha=0.7)
+    lines[0].set_label(label)
+    axes.plot(_CURVE, middle, color="C0", lw=1.5, label="q: mean")
+    axes.plot(task.points, task.problem.y, "ko", ms=4, label="data")
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=4, frameon=False, columnspacing=1.0)
 
 
 def _draw_distances(axes: Axes, least_wasserstein2: float, optimizers: dict[str, dict[str, float]]) -> None:
@@ -174,7 +181,7 @@ def _draw_distances(axes: Axes, least_wasserstein2: float, optimizers: dict[str,
     heights = [optimizers[name]["wasserstein2"] for name in names]
     bars = axes.bar(names, heights, color=["C0", "C0", "C0", "C3"][: len(names)], width=0.55)
     errors = [math.hypot(optimizers[name]["mean_error"], optimizers[name]["factor_error"]) for name in names]
-    axes.bar_label(bars, [f"off by {error:.0e}" for error in errors], fontsize=7, padding=2)
+    axes.bar_label(bars, [f"distance to the\nclosed form: {error:.1g}" for error in errors], fontsize=7, padding=2)
     axes.axhline(least_wasserstein2, color="k", ls="--", lw=1, label="least of all q of zero loss")
-    axes.set(title="Distance to the prior, W2²", ylim=(0, 1.2 * max(heights)))
-    axes.legend(fontsize=7, loc="upper left")
+    axes.set(title="(c) Regression: distance to the prior", ylabel="W2²", ylim=(0, 1.15 * max(heights)))
+    axes.legend(fontsize=7, loc="upper left", frameon=False)
