@@ -18,8 +18,8 @@ from ivi.parametrization import MaximalUpdate, Parametrization, Standard, initia
 from ivi.variationalize import variationalize
 
 _LRS: dict[Optimizer, list[float]] = {
-    "sgd": [2.0**k for k in range(-10, -2)],
-    "adam": [2.0**k for k in range(-15, -7)],
+    "sgd": [2.0**k for k in range(-10, 0)],
+    "adam": [2.0**k for k in range(-14, -4)],
 }
 _TITLES: dict[Optimizer, str] = {"sgd": "SGD", "adam": "Adam"}
 
@@ -45,7 +45,7 @@ def run_transfer(
         x: inputs, [N, ...]; standardized here, all numbers alike.
         y: class labels, int64 [N].
         out: directory, made if missing.
-        fast: widths 64, 256, 1024 and 100 steps for one seed (minutes); else 64 ... 2048, 500 steps, three seeds.
+        fast: widths 64, 256, 1024 and 100 steps (minutes); else 64 ... 2048 and 500 steps. Three seeds either way.
         seed: of initialization, draws and batches.
         covariance: of the random layers.
         widths: in place of those; the first is the base of maximal update.
@@ -56,10 +56,11 @@ def run_transfer(
         What ``transfer.json`` holds: ``widths``, and for "sgd" and "adam" their ``lrs`` and for each parametrization
         ``loss`` [widths][lrs] (null where training diverged), ``best_lr`` by width (between grid points by a parabola
         in log lr), and ``drift_octaves``, log2 of the best rate at the last width over that at the first;
-        ``drift_octaves_from_256`` over that at the first width of at least 256.
+        ``drift_octaves_from_256`` over that at the first width of at least 256. A best rate at an end of the grid
+        is not one: then it is null, and so are the drifts that it enters.
     """
     widths = list(widths or ((64, 256, 1024) if fast else (64, 128, 256, 512, 1024, 2048)))
-    steps, seeds = steps or (100 if fast else 500), 1 if fast else 3
+    steps, seeds = steps or (100 if fast else 500), 3
     flat = x.flatten(1).float()
     flat = (flat - flat.mean()) / flat.std()
     settings: dict[str, Parametrization] = {
@@ -123,16 +124,27 @@ def _train(x: Tensor, y: Tensor, run: _Run, covariance: Covariance) -> float:
 def _summary(losses: list[list[float]], lrs: Sequence[float], widths: Sequence[int]) -> dict[str, Any]:
     best = [_best_lr(row, lrs) for row in losses]
     wide = next((rate for rate, width in zip(best, widths, strict=True) if width >= 256), best[-1])
-    drift, drift_wide = math.log2(best[-1] / best[0]), math.log2(best[-1] / wide)
     shown = [[value if math.isfinite(value) else None for value in row] for row in losses]
-    return {"loss": shown, "best_lr": best, "drift_octaves": drift, "drift_octaves_from_256": drift_wide}
+    return {
+        "loss": shown,
+        "best_lr": best,
+        "drift_octaves": _octaves(best[0], best[-1]),
+        "drift_octaves_from_256": _octaves(wide, best[-1]),
+    }
 
 
-def _best_lr(losses: Sequence[float], lrs: Sequence[float]) -> float:
-    """Lowest point of the parabola through the best grid point and its neighbours, in log2 of the rate."""
+def _octaves(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else math.log2(end / start)
+
+
+def _best_lr(losses: Sequence[float], lrs: Sequence[float]) -> float | None:
+    """Lowest point of the parabola through the best grid point and its neighbours, in log2 of the rate.
+
+    None at an end of the grid: the best rate may lie beyond it.
+    """
     index = min(range(len(lrs)), key=lambda i: losses[i])
     if not 0 < index < len(lrs) - 1:
-        return lrs[index]
+        return None
     left, middle, right = losses[index - 1 : index + 2]
     if not (math.isfinite(left) and math.isfinite(right)) or left + right - 2 * middle <= 0:
         return lrs[index]
@@ -144,22 +156,40 @@ def _draw(out: Path, result: dict[str, Any], names: list[str]) -> list[str]:
     # Not pyplot: a library must not touch the caller's current figure nor choose a backend.
     from matplotlib import colormaps
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    figure = Figure(figsize=(8.5, 6.4), layout="constrained")
+    figure = Figure(figsize=(8.5, 6.8), layout="constrained")
     panels = figure.subplots(len(_LRS), len(names), sharex="row", sharey=True, squeeze=False)
     colors = colormaps["viridis"].resampled(len(result["widths"]) + 1)
     for (row, optimizer), (column, name) in product(enumerate(_LRS), enumerate(names)):
         axes, curves = panels[row][column], result[optimizer][name]
         for index, width in enumerate(result["widths"]):
             losses = [math.nan if loss is None else loss for loss in curves["loss"][index]]
-            axes.plot(_LRS[optimizer], losses, "o-", ms=3, lw=1.2, color=colors(index), label=f"width {width}")
-            axes.axvline(curves["best_lr"][index], color=colors(index), ls=":", lw=1)
+            axes.plot(
+                _LRS[optimizer],
+                losses,
+                "o-",
+                ms=3,
+                lw=1.2,
+                color=colors(index),
+                label="" if row or column else f"width {width}",
+            )
+            if curves["best_lr"][index] is not None:
+                axes.axvline(curves["best_lr"][index], color=colors(index), ls=":", lw=1)
+        drift = f"best rate drifts by {_words(curves['drift_octaves'])}, {_words(curves['drift_octaves_from_256'])}"
+        axes.set_title(f"{_TITLES[optimizer]}, {name}\n{drift} from 256 on", fontsize=9)
         axes.set_xscale("log", base=2)
-        drift = f"drift {curves['drift_octaves']:+.1f} octaves, {curves['drift_octaves_from_256']:+.1f} from 256 on"
-        axes.set_title(f"{_TITLES[optimizer]}, {name}\n{drift}", fontsize=9)
-        axes.set(yscale="log", xlabel="learning rate", ylabel="" if column else "training loss")
-    panels[0][0].legend(fontsize=7)
+        axes.set(yscale="log", xlabel="learning rate", ylabel="" if column else "training loss, nats")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    panels[0][0].plot([], [], color="grey", ls=":", lw=1, label="best rate")
+    figure.legend(loc="outside lower center", ncols=len(result["widths"]) + 1, fontsize=8, frameon=False)
     files = ["transfer.png", "transfer.pdf"]
     for file in files:
         figure.savefig(out / file, dpi=200)
     return files
+
+
+def _words(octaves: float | None) -> str:
+    return "?" if octaves is None else f"{octaves:+.1f} octaves"

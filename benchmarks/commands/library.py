@@ -41,7 +41,7 @@ def theory(
 @commands.command()
 def transfer(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of figure and JSON.")] = Path("results/transfer"),
-    fast: Annotated[bool, typer.Option("--fast", help="Fewer widths and steps, one seed: minutes on a CPU.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer widths and steps: minutes on a CPU.")] = False,
     dataset: Annotated[
         str, typer.Option("--data", help="A data set that is on this machine: see ivi data.")
     ] = "digits",
@@ -69,7 +69,8 @@ def transfer(
     for optimizer in ("sgd", "adam"):
         for name, summary in result[optimizer].items():
             if name != "lrs":
-                table.add_row(optimizer, name, f"{summary['drift_octaves']:+.2f}")
+                drift = summary["drift_octaves"]
+                table.add_row(optimizer, name, "best at an end of the grid" if drift is None else f"{drift:+.2f}")
     widths = result["widths"]
     console.print(f"widths {widths[0]} to {widths[-1]}", highlight=False)
     console.print(table)
