@@ -67,10 +67,9 @@ def load_task_data(task: Task, device: str = "cpu") -> TaskData:
 def _streamed(task: Task, sizes: dict[str, int], device: str) -> tuple[dict[str, Stored], Stored]:
     name, augment = task.data.name, task.recipe.augment
     whole = data.StreamSource(name, "train", device, augment, workers=cores())
-    order = torch.randperm(whole.num_examples, generator=torch.Generator().manual_seed(task.data.split_seed))
-    parts = order[: sum(sizes.values())].split(list(sizes.values()))
-    cut: dict[str, Stored] = {part: whole.part(index) for part, index in zip(sizes, parts, strict=True)}
-    return cut, data.StreamSource(name, "test", device, workers=cores())
+    places = data.cut(whole.num_examples, task.data.split_seed, sizes)
+    parts: dict[str, Stored] = {part: whole.part(index) for part, index in places.items()}
+    return parts, data.StreamSource(name, "test", device, workers=cores())
 
 
 def _shifted(task: Task, shift: TaskShift, test: Stored) -> dict[str, Callable[[], Stored]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchmarks.data.images import Images as Images
+    from benchmarks.data.images import cut as cut
     from benchmarks.data.images import split as split
     from benchmarks.data.loading import load as load
     from benchmarks.data.loading import load_corrupted as load_corrupted
@@ -23,6 +24,7 @@ _HOMES = {
     "Images": "images",
     "StreamSource": "stream",
     "TensorSource": "tensors",
+    "cut": "images",
     "load": "loading",
     "load_corrupted": "loading",
     "load_like": "loading",

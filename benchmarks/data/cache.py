@@ -6,7 +6,8 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from benchmarks.data.images import Images
+from benchmarks.data.spec import DataError
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +47,45 @@ def cached(name: str, split: str, identity: str, decode: Callable[[], Images]) -
         name, split: for the file's name; together with ``identity`` (source, revision, preprocessing) the key.
         identity: everything that the pixels depend on, as text.
         decode: called at most once.
+
+    Raises:
+        DataError: the cache cannot be written to.
     """
     path = entry_path(name, split, identity)
     images = _read(path, quiet=True)
     if images is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        lock = FileLock(path.with_suffix(".lock"))
+        with _writable(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
             images = _read(path)
             if images is None:
-                _write(path, decode())
-                log.info("decoded %s %s into %s", name, split, path)
-                images = _read(path)
+                images = _made(path, decode)
+        finally:
+            lock.release()
     if images is None:
         raise OSError(f"{path} cannot be read back after writing it")
     return images
+
+
+def _made(path: Path, decode: Callable[[], Images]) -> Images | None:
+    fresh = decode()
+    with _writable(path):
+        _write(path, fresh)
+    log.info("decoded into %s", path)
+    del fresh  # or a large set would be in memory twice
+    return _read(path)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"decoded images cannot be kept in {path.parent}: {error}; set IVI_CACHE to a folder that can be written to"
+        ) from error
 
 
 def entry_path(name: str, split: str, identity: str) -> Path:

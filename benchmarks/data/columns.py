@@ -55,10 +55,14 @@ def encoded(
     if isinstance(source, Local) and source.format == "imagefolder":
         _check_folders(table.features[label_column].names, spec, where)
     labels, classes = read_labels(table, label_column, spec, where)
+    kind = _kind(table, image_column)
     table = table.select_columns([image_column])
     if image_column != "image":
         table = table.rename_column(image_column, "image")
-    return table.cast_column("image", ImageFeature(decode=False)), labels, classes
+    try:
+        return table.cast_column("image", ImageFeature(decode=False)), labels, classes
+    except Exception as error:  # the library raises whatever its own dependencies raise
+        raise DataError(f"{where}: column {image_column!r} holds {kind}, not images") from error
 
 
 def _check_folders(folders: list[str], spec: DataSpec, where: str) -> None:
@@ -109,9 +113,9 @@ def read_labels(table: Dataset, column: str, spec: DataSpec, where: str) -> tupl
     """Labels ([N] int64) in the order of the spec's classes, and the names of the classes."""
     feature: Any = table.features[column]
     names: tuple[str, ...] = tuple(getattr(feature, "names", None) or ())
-    raw: Any = np.asarray(table[column][:])
-    if raw.dtype.kind in "US":  # class names as text
-        names, raw = (spec.classes or tuple(sorted(set(raw)))), raw.astype(str)
+    raw: Any = _label_column(table, column, where)
+    if raw.dtype.kind == "U":  # class names as text
+        names, raw = spec.classes or tuple(sorted(set(raw.tolist()))), raw.tolist()
         position = {name: index for index, name in enumerate(names)}
         unknown = next((name for name in raw if name not in position), None)
         if unknown is not None:
@@ -132,11 +136,31 @@ def read_labels(table: Dataset, column: str, spec: DataSpec, where: str) -> tupl
     return torch.from_numpy(labels), spec.classes or names or tuple(map(str, range(spec.num_classes)))
 
 
+def _label_column(table: Dataset, column: str, where: str) -> np.ndarray:
+    """One label a row, [N], as whole numbers or as text."""
+    kind = _kind(table, column)
+    if not kind.startswith(("ClassLabel", "int", "uint", "bool", "string", "large_string")):
+        raise DataError(f"{where}: column {column!r} holds {kind}, not one label a row (a whole number or a name)")
+    cells = table[column][:]
+    absent = next((row for row, cell in enumerate(cells) if cell is None), None)
+    if absent is not None:
+        raise DataError(f"{where}: row {absent} has no label in column {column!r}")
+    return np.asarray(cells)
+
+
+def _kind(table: Dataset, column: str) -> str:
+    """What a column holds, in one word."""
+    from datasets import Value
+
+    feature: Any = table.features[column]
+    return feature.dtype if isinstance(feature, Value) else type(feature).__name__
+
+
 def open_picture(cell: dict[str, Any], spec: DataSpec, where: str) -> Image.Image:
-    """Decode one image, in colour or grey as the spec's shape is.
+    """Decode one image, in colour or grey as the spec's shape is. Transparency is left out, as torchvision does.
 
     Raises:
-        DataError: it cannot be decoded, or is in colour where the spec is grey.
+        DataError: it cannot be decoded, is in colour where the spec is grey, or has more than 8 bits a channel.
     """
     grey = spec.shape[0] == 1
     try:
@@ -147,7 +171,9 @@ def open_picture(cell: dict[str, Any], spec: DataSpec, where: str) -> Image.Imag
     except (OSError, SyntaxError, ValueError, TypeError) as error:
         name = f" ({cell['path']})" if cell and cell.get("path") else ""
         raise DataError(f"{where}{name}: cannot be decoded: {error}") from error
-    if grey and mode not in ("L", "1"):
+    if mode[0] in "IF":  # conversion would clip the values
+        raise DataError(f"{where}: is of mode {mode}, with more than 8 bits a channel: convert it first")
+    if grey and mode not in ("L", "LA", "1"):
         raise DataError(f"{where}: is of mode {mode}, the spec's shape {spec.shape} is grey")
     return picture
 

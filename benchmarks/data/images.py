@@ -66,13 +66,21 @@ def split(images: Images, seed: int, sizes: Mapping[str, int]) -> dict[str, Imag
     Raises:
         DataError: ``sizes`` ask for more images than there are, or for an empty part.
     """
-    if min(sizes.values(), default=0) < 1 or sum(sizes.values()) > len(images):
-        raise DataError(
-            f"cannot cut {dict(sizes)} from {len(images):,} images: each part needs at least one, together at most all"
-        )
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return {name: images.take(index) for name, index in cut(len(images), seed, sizes).items()}
+
+
+def cut(count: int, seed: int, sizes: Mapping[str, int]) -> dict[str, Tensor]:
+    """Which of ``count`` images each part of `split` has: name of the part -> their numbers, [size] int64.
+
+    Raises:
+        DataError: as `split`.
+    """
+    if min(sizes.values(), default=0) < 1 or sum(sizes.values()) > count:
+        asked = " + ".join(f"{name} {size:,}" for name, size in sizes.items()) or "no part"
+        raise DataError(f"cannot cut {asked} from {count:,} images: each part needs at least one, together at most all")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     parts = torch.split(order[: sum(sizes.values())], list(sizes.values()))
-    return {name: images.take(index) for name, index in zip(sizes, parts, strict=True)}
+    return dict(zip(sizes, parts, strict=True))
 
 
 def repeated(images: Images, among: Images) -> int:

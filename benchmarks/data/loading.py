@@ -37,13 +37,18 @@ def load(name: str, split: str = "all") -> Images:
     if images.shape != spec.shape:
         raise DataError(f"{spec.name}, split {split!r}: images have shape {images.shape}, the spec says {spec.shape}")
     if expected.fingerprint is not None and images.fingerprint != expected.fingerprint:
-        raise DataError(
-            f"{spec.name}, split {split!r}: the fingerprint is {images.fingerprint}, the spec says "
-            f"{expected.fingerprint}: these are not the images that results were published on"
-        )
+        raise DataError(differs(f"{spec.name}, split {split!r}", images.fingerprint, expected.fingerprint))
     if len(images) != expected.examples:
         raise DataError(f"{spec.name}, split {split!r}: {len(images):,} images, the spec says {expected.examples:,}")
     return images
+
+
+def differs(where: str, found: str, wanted: str) -> str:
+    """What is said of a set that is not the one its spec describes."""
+    return (
+        f"{where}: the fingerprint is {found}, the spec says {wanted}: "
+        "these are not the images that results were published on"
+    )
 
 
 def load_like(name: str, input_shape: tuple[int, int, int], split: str | None = None) -> Images:
@@ -79,5 +84,5 @@ def from_first_source(spec: DataSpec, use: Callable[[AnySource], T]) -> T:
             except Unreachable as error:
                 reason = str(error)
         reasons.append(f"{describe(source)}: {reason}")
-    reasons.append(f"or put your own copy into $IVI_DATA/{spec.name}")
-    raise Unreachable(f"{spec.name} is not on this machine: " + "; ".join(reasons))
+    reasons.append(f"put your own copy into $IVI_DATA/{spec.name}")
+    raise Unreachable(f"{spec.name} is not on this machine: " + "; or ".join(reasons))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from benchmarks.data.corruptions import corrupt
 from benchmarks.data.images import Images, duplicates, repeated
 from benchmarks.data.loading import load, load_like
 from benchmarks.data.sources import AnySource, describe, identity, missing
-from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, DataError, DataSpec, Hub, names, read_spec
+from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, DataError, DataSpec, Hub, named_columns, names, read_spec
+from benchmarks.data.stream import StreamSource
 
 _MARGIN = 14
 
@@ -29,25 +30,31 @@ class SplitFacts:
         name, examples: of the split.
         fingerprint: of its images.
         pinned: the spec states the fingerprint, so it has been checked.
-        duplicates: images equal to an earlier one of the split.
-        repeated: other split -> how many images of this one are also there.
+        duplicates: images equal to an earlier one of the split; None for a set that is streamed, which is not read.
+        repeated: other split -> how many images of this one are also there; likewise.
     """
 
     name: str
     examples: int
     fingerprint: str
     pinned: bool
-    duplicates: int
-    repeated: dict[str, int]
+    duplicates: int | None = None
+    repeated: dict[str, int] | None = None
 
 
 def split_facts(name: str) -> list[SplitFacts]:
     """Load every split of ``name`` and measure what it has in common with the others.
 
     Raises:
-        DataError: as `benchmarks.data.load`.
+        DataError: as `benchmarks.data.load`; also for a set that is streamed and not on this machine.
     """
     spec = read_spec(name)
+    if spec.stream:
+        opened = {split: _opened(name, spec, split) for split in spec.splits}
+        return [
+            SplitFacts(split, len(source), source.fingerprint, spec.splits[split].fingerprint is not None)
+            for split, source in opened.items()
+        ]
     loaded = {split: load(name, split) for split in spec.splits if split != "corrupted"}
     return [
         SplitFacts(
@@ -60,6 +67,14 @@ def split_facts(name: str) -> list[SplitFacts]:
         )
         for split, images in loaded.items()
     ]
+
+
+def _opened(name: str, spec: DataSpec, split: str) -> StreamSource:
+    """A streamed set, if it is on this machine: nobody wants ImageNet downloaded in order to see its size."""
+    first = next((source for source in spec.sources if missing(source) is None), None)
+    if isinstance(first, Hub):
+        raise DataError(f"{spec.name} is streamed and not on this machine: a task that needs it downloads it")
+    return StreamSource(name, split)
 
 
 def overview() -> Table:
@@ -97,24 +112,31 @@ def details(name: str) -> list[Table]:
     about.add_row(
         "images", f"{_times(spec.shape)}, {spec.num_classes} classes: {', '.join(spec.classes[:12]) or 'unnamed'}"
     )
-    sources = Table("source", "on this machine", title="Sources, in the order they are tried")
-    for source in spec.sources:
-        sources.add_row(describe(source), _state(source, spec, _first_split(spec)))
-    sources.add_row(f"a copy in $IVI_DATA/{spec.name}", "tried first where it exists")
     groups = Table("group", "set", "on this machine", title="Out of distribution")
     for group, members in (("near", spec.near), ("far", spec.far)):
         for member in members:
             groups.add_row(group, member, whereabouts(read_spec(member)))
-    return [about, sources, _splits_table(name), groups]
+    return [about, sources_table(spec), _splits_table(name), groups]
+
+
+def sources_table(spec: DataSpec) -> Table:
+    """Where a data set may come from, what to type for it, and how a copy of one's own has to look. Loads nothing."""
+    sources = Table("source", "on this machine", title="Sources, in the order they are tried")
+    for source in spec.sources:
+        sources.add_row(describe(source), _state(source, spec, _first_split(spec)))
+    own = f"tried first where it exists: {_layout(spec)}"
+    sources.add_row(f"a copy in $IVI_DATA/{spec.name}", own)
+    return sources
 
 
 def _splits_table(name: str) -> Table:
     table = Table("split", "images", "fingerprint", "checked", "duplicates", "also in", title="Splits")
     try:
         for facts in split_facts(name):
-            also = ", ".join(f"{other}: {count:,}" for other, count in facts.repeated.items()) or "-"
+            also = ", ".join(f"{other}: {count:,}" for other, count in (facts.repeated or {}).items()) or "-"
             checked = "yes" if facts.pinned else "no: the spec states none"
-            table.add_row(facts.name, f"{facts.examples:,}", facts.fingerprint, checked, f"{facts.duplicates:,}", also)
+            twice = "not read" if facts.duplicates is None else f"{facts.duplicates:,}"
+            table.add_row(facts.name, f"{facts.examples:,}", facts.fingerprint, checked, twice, also)
     except DataError as error:
         table.add_row("-", "-", str(error), "-", "-", "-")
     spec = read_spec(name)
@@ -133,7 +155,7 @@ def contact_sheets(name: str, folder: Path) -> list[Path]:
     spec = read_spec(name)
     folder.mkdir(parents=True, exist_ok=True)
     splits = [split for split in spec.splits if split != "corrupted"] or [_first_split(spec)]
-    rows = [(split, load(name, split)) for split in splits]
+    rows = [(split, _shown(name, spec, split)) for split in splits]
     written = [_save(_by_class(rows), folder / f"{spec.name}.png")]
     strangers = list(_strangers(spec))
     if strangers:
@@ -143,13 +165,23 @@ def contact_sheets(name: str, folder: Path) -> list[Path]:
     return written
 
 
+def _shown(name: str, spec: DataSpec, split: str) -> Images:
+    """A split, or of one that is streamed the first 16 images of ten classes."""
+    if not spec.stream:
+        return load(name, split)
+    source = _opened(name, spec, split)
+    firsts = [(source.labels == label).nonzero().flatten()[:16] for label in _some_classes(source.labels)]
+    return source.part(torch.cat(firsts)).images()
+
+
 def corruption_rows(images: Images) -> Image.Image:
     """A picture with one row a corruption: ``images`` as they are and at severities 1 to 5, side by side."""
     rows = []
     for corruption in CORRUPTIONS:
         versions = [images, *(corrupt(images, corruption, severity) for severity in SEVERITIES)]
         pixels = torch.cat([version.pixels for version in versions])
-        rows.append((f"{corruption}: without, then severity 1 to 5", Images(pixels, None, ())))
+        titles = [corruption, *(f"severity {severity}" for severity in SEVERITIES)]
+        rows.append((titles, Images(pixels, None, ())))
     return _labelled_rows(rows, len(images) * (1 + len(SEVERITIES)))
 
 
@@ -158,11 +190,16 @@ def _by_class(splits: Iterable[tuple[str, Images]]) -> Image.Image:
     rows = []
     for split, images in splits:
         labels = images.labels if images.labels is not None else torch.zeros(len(images), dtype=torch.int64)
-        present = labels.unique()
-        for label in present[torch.linspace(0, len(present) - 1, min(10, len(present))).long()]:
+        for label in _some_classes(labels):
             title = images.classes[int(label)] if images.classes else str(int(label))
             rows.append((f"{split}: {title}", images.take((labels == label).nonzero().flatten()[:16])))
     return _labelled_rows(rows, 16)
+
+
+def _some_classes(labels: torch.Tensor, count: int = 10) -> torch.Tensor:
+    """At most ``count`` of the labels there are, spread over all."""
+    present = labels.unique()
+    return present[torch.linspace(0, len(present) - 1, min(count, len(present))).long()]
 
 
 def _strangers(spec: DataSpec) -> Iterator[tuple[str, Images]]:
@@ -181,13 +218,12 @@ def _spread(images: Images, count: int) -> Images:
 def _of_several_classes(images: Images, count: int) -> Images:
     if images.labels is None:
         return _spread(images, count)
-    labels = images.labels.unique()
-    chosen = labels[torch.linspace(0, len(labels) - 1, min(count, len(labels))).long()]
+    chosen = _some_classes(images.labels, count)
     return images.take(torch.stack([(images.labels == label).nonzero()[0, 0] for label in chosen]))
 
 
-def _labelled_rows(rows: list[tuple[str, Images]], columns: int) -> Image.Image:
-    """Rows of images, each under its title in small letters; small images are enlarged."""
+def _labelled_rows(rows: Sequence[tuple[str | list[str], Images]], columns: int) -> Image.Image:
+    """Rows of images, each under its title or titles in small letters, evenly spread; small images are enlarged."""
     height, width = rows[0][1].shape[1:]
     scale = max(1, 64 // max(height, width))
     cell_height, cell_width = height * scale, width * scale
@@ -195,7 +231,10 @@ def _labelled_rows(rows: list[tuple[str, Images]], columns: int) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for row, (title, images) in enumerate(rows):
         top = row * (cell_height + _MARGIN)
-        draw.text((2, top + 1), title, fill="black")
+        titles = [title] if isinstance(title, str) else title
+        for place, text in enumerate(titles):
+            left = place * sheet.width // len(titles)
+            draw.text((left + 2, top + 1), text, fill="black")
         for column, pixels in enumerate(images.pixels[:columns]):
             picture = pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
             cell = Image.fromarray(np.ascontiguousarray(picture)).resize(
@@ -219,7 +258,18 @@ def _state(source: AnySource, spec: DataSpec, split: str) -> str:
             return "in the cache"
     except DataError as error:
         return str(error)
-    return "needs a network, once" if isinstance(source, Hub) else "here"
+    if isinstance(source, Hub):
+        return "needs a network, once" + ("" if spec.stream else f": ivi data {spec.name}")
+    return "here"
+
+
+def _layout(spec: DataSpec) -> str:
+    """How a copy of one's own has to look."""
+    first = _first_split(spec)
+    if "corrupted" in spec.splits:
+        columns = ", ".join(name for key, name in named_columns(spec).items() if key != "label" and name)
+        return f"*.parquet (image, label, {columns}) or CORRUPTION/SEVERITY/CLASS/IMAGE"
+    return f"{first}*.parquet or {first}/CLASS/IMAGE"
 
 
 def _first_split(spec: DataSpec) -> str:

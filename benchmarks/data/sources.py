@@ -9,6 +9,7 @@ import json
 import logging
 import struct
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,10 @@ def files_of(source: Idx | Local, split: str) -> list[Path]:
         return [source.path]
     if (source.path / pattern).is_dir():
         pattern = f"{pattern}/**/*"
-    found = sorted(path for path in source.path.glob(pattern) if path.is_file() and not path.name.startswith("."))
+    try:
+        found = sorted(path for path in source.path.glob(pattern) if path.is_file() and not path.name.startswith("."))
+    except (NotImplementedError, ValueError) as error:
+        raise DataError(f"{pattern!r} is no pattern of files in {source.path}: {first_line(error)}") from error
     if not found:
         raise Unreachable(f"{source.path / pattern}: no files there, so split {split!r} would be empty")
     return found
@@ -114,8 +118,7 @@ def open_hub(source: Hub, spec: DataSpec, split: str) -> Dataset:
     import datasets
 
     name = "corrupted" if source.corruption else split
-    for library in ("huggingface_hub", "datasets"):  # each retry is a warning; we say what failed
-        logging.getLogger(library).setLevel(logging.ERROR)
+    _silence("huggingface_hub", "datasets")
     try:
         return datasets.load_dataset(
             source.repo, source.config, split=source.splits.get(name, name), revision=source.revision
@@ -135,13 +138,25 @@ def open_local(source: Local, spec: DataSpec, split: str, cache_dir: str | None 
             raise DataError(f"{stray[0]} is not an image; an image folder holds only CLASS/IMAGE files")
         return _image_folder(paths)
     files = [str(path) for path in paths]
+    _silence("datasets")
+    bars = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()  # a download is worth one, a file on the disk is not
     try:
         table = datasets.load_dataset(source.format, data_files={"train": files}, split="train", cache_dir=cache_dir)
     except Exception as error:
         if "no data" in str(error):  # how the library puts it
             raise DataError(f"{spec.name}, split {split!r}: the split is empty: {describe(source)}") from error
         raise DataError(f"{spec.name}: {describe(source)} could not be read: {first_line(error)}") from error
+    finally:
+        if bars:
+            datasets.enable_progress_bars()
     return table
+
+
+def _silence(*libraries: str) -> None:
+    """Each retry is a warning, each failure a logged error as well as raised: we say what failed, once."""
+    for library in libraries:
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _image_folder(paths: list[Path]) -> Dataset:
@@ -176,6 +191,8 @@ def _idx(source: Idx, spec: DataSpec, split: str) -> Images:
     pixels, labels = _read_idx(image_file), _read_idx(label_file)
     if pixels.ndim != 3 or labels.shape != (len(pixels),):
         raise DataError(f"{image_file}: holds {pixels.shape}, its labels {labels.shape}; need [N, H, W] and [N]")
+    if not len(labels):
+        raise DataError(f"{spec.name}, split {split!r}: the split is empty: {image_file}")
     if labels.max() >= spec.num_classes:
         raise DataError(f"{label_file}: label {labels.max()} is outside the {spec.num_classes} classes of {spec.name}")
     return Images(torch.from_numpy(pixels)[:, None], torch.from_numpy(labels.astype(np.int64)), spec.classes)
@@ -192,8 +209,13 @@ def _read_idx(path: Path) -> np.ndarray:
             view, done = array.reshape(-1).data, 0
             while done < array.size and (count := file.readinto(view[done:])):
                 done += count
-    except (OSError, EOFError, struct.error, gzip.BadGzipFile) as error:
+            more = file.read(1)  # which also compares the checksum at the end
+    except (OSError, EOFError, struct.error, zlib.error, ValueError, MemoryError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{path}: damaged: {first_line(error)}") from error
     if done < array.size:
         raise DataError(f"{path}: damaged: ends after {done:,} of {array.size:,} bytes")
+    if more:
+        raise DataError(f"{path}: damaged: goes on after the {array.size:,} bytes that it announces")
     return array

@@ -19,6 +19,7 @@ CORRUPTIONS = (
 )
 SEVERITIES = (1, 2, 3, 4, 5)
 
+Size = Annotated[int, Field(gt=0)]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -37,7 +38,7 @@ class _Table(BaseModel):
 class Split(_Table):
     """One split: how many images, and the fingerprint (see `Images.fingerprint`) that they must have, where known."""
 
-    examples: Annotated[int, Field(gt=0)]
+    examples: Size
     fingerprint: Fingerprint | None = None
 
 
@@ -114,12 +115,12 @@ class DataSpec(_Table):
     licence: str
     citation: str
     homepage: str = ""
-    shape: tuple[int, int, int]
+    shape: tuple[Literal[1, 3], Size, Size]
     resize: bool = False
-    num_classes: Annotated[int, Field(gt=0)]
+    num_classes: Size
     classes: tuple[str, ...] = ()
     mean: tuple[float, ...]
-    std: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
     splits: dict[str, Split]
     evaluation: str = "test"
     stream: bool = False
@@ -132,6 +133,9 @@ class DataSpec(_Table):
     def _consistent(self) -> DataSpec:
         if self.classes and len(self.classes) != self.num_classes:
             raise ValueError(f"{len(self.classes)} classes are named, num_classes is {self.num_classes}")
+        twice = next((name for name in self.classes if self.classes.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"class {twice!r} is named twice")
         if len(self.mean) != self.shape[0] or len(self.std) != self.shape[0]:
             raise ValueError(f"mean and std need {self.shape[0]} numbers each, one a channel")
         if self.evaluation not in self.splits:
@@ -187,17 +191,31 @@ def _anchored(source: Builtin | Idx | Hub | Local, folder: Path) -> Builtin | Id
 
 def _own_copy(spec: DataSpec) -> list[Local]:
     """The folder $IVI_DATA/NAME, if there is one: parquet or arrow files "SPLIT*", or folders SPLIT/CLASS/IMAGE."""
-    folder = Path(os.environ.get("IVI_DATA", "/nonexistent")) / spec.name
+    place = os.environ.get("IVI_DATA")
+    if not place:
+        return []
+    if not Path(place).is_dir():
+        raise DataError(f"$IVI_DATA is {place}, which is not a folder: make it, or unset the variable")
+    folder = Path(place) / spec.name
     if not folder.is_dir():
         return []
-    # Which image column there is can be seen; which of several label columns is meant cannot.
-    named = {"label", "corruption", "severity"}
-    columns = next((source.model_dump(include=named) for source in spec.sources if isinstance(source, Hub)), {})
+    columns = named_columns(spec)
     for kind in ("parquet", "arrow"):
         if any(folder.rglob(f"*.{kind}")):
             splits = {name: f"**/{'' if name == 'corrupted' else name}*.{kind}" for name in spec.splits}
             return [Local(kind="local", format=kind, path=folder, splits=splits, **columns)]
     return [Local(kind="local", format="imagefolder", path=folder)]
+
+
+def named_columns(spec: DataSpec) -> dict[str, str | None]:
+    """Columns that a copy of one's own must name as the hub's does.
+
+    Which image column there is can be seen; which of several label columns is meant cannot.
+    """
+    hub = next((source for source in spec.sources if isinstance(source, Hub)), None)
+    if hub is not None:
+        return hub.model_dump(include={"label", "corruption", "severity"})
+    return {"corruption": "corruption", "severity": "severity"} if "corrupted" in spec.splits else {}
 
 
 def _first_fault(error: ValidationError) -> str:
@@ -208,9 +226,11 @@ def _first_fault(error: ValidationError) -> str:
     if fault["type"] == "extra_forbidden":
         key, model = str(fault["loc"][-1]), _model_at(fault["loc"])
         return f"unknown key {where!r}; {_did_you_mean(key, list(model.model_fields)) or 'remove it'}{more}"
+    kinds = ["builtin", "idx", "hub", "local"]
+    if fault["type"] == "union_tag_not_found":
+        return f"{where}: kind is missing; there are {', '.join(kinds)}{more}"
     if fault["type"] == "union_tag_invalid":
         kind = str(fault.get("ctx", {}).get("tag"))
-        kinds = ["builtin", "idx", "hub", "local"]
         return (
             f"unknown source {kind!r} in {where}; {_did_you_mean(kind, kinds) or 'there are ' + ', '.join(kinds)}{more}"
         )

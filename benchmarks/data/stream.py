@@ -17,7 +17,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 from baselines.seeds import derive_seed
 from benchmarks.data.columns import encoded, open_picture
-from benchmarks.data.loading import from_first_source
+from benchmarks.data.images import Images
+from benchmarks.data.loading import differs, from_first_source
 from benchmarks.data.sources import AnySource, describe, open_hub, open_local
 from benchmarks.data.spec import DataError, DataSpec, Hub, Local, read_spec
 
@@ -60,6 +61,8 @@ class StreamSource:
             raise DataError(
                 f"{self._spec.name}, split {split!r}: {len(self._table):,} images, the spec says {expected.examples:,}"
             )
+        if expected.fingerprint is not None and self.fingerprint != expected.fingerprint:
+            raise DataError(differs(f"{self._spec.name}, split {split!r}", self.fingerprint, expected.fingerprint))
         self._device, self._augment, self._workers = torch.device(device), augment, workers
         std = torch.tensor(self._spec.std, device=device).view(1, -1, 1, 1)
         self._scale = 1 / (255 * std)
@@ -103,6 +106,12 @@ class StreamSource:
         other._table, other._labels = self._table.select(index.numpy()), self._labels[index]
         return other
 
+    def images(self) -> Images:
+        """All of them in memory, as `ordered` has them but not normalized: for parts that are small."""
+        pictures = self._pictures(training=False, seed=0)
+        pixels = torch.stack([pictures[row][0] for row in range(len(pictures))])
+        return Images(pixels, self._labels, self.classes)
+
     def shuffled(self, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch in the order that ``seed`` decides; see `BatchSource.shuffled`."""
         order = torch.randperm(self.num_examples, generator=torch.Generator().manual_seed(seed))
@@ -114,8 +123,11 @@ class StreamSource:
         """Every image once, in its stored order, never augmented."""
         return self._batches([part.tolist() for part in torch.arange(self.num_examples).split(batch_size)], False, 0)
 
+    def _pictures(self, training: bool, seed: int) -> _Pictures:
+        return _Pictures(self._table, self._labels, self._spec, _transform(self._spec, training), seed)
+
     def _batches(self, batches: list[list[int]], training: bool, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        pictures = _Pictures(self._table, self._labels, self._spec, _transform(self._spec, training), seed)
+        pictures = self._pictures(training, seed)
         loader = DataLoader(
             pictures,
             batch_sampler=batches,

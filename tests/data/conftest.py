@@ -15,7 +15,11 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+settings.register_profile("data", deadline=None)  # these read and write files: a busy machine is no fault
+settings.load_profile("data")
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CIFAR_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.data import Images
+from benchmarks.data import DataError, Images
 from benchmarks.data.cache import cache_folder, cached, entry_path
 
 
@@ -68,6 +68,14 @@ def test_a_decoder_that_fails_leaves_nothing_behind():
         cached("set", "train", "key", fail)
     assert not list(cache_folder().rglob("*.safetensors")) and not list(cache_folder().rglob("*.tmp"))
     assert cached("set", "train", "key", images).fingerprint == images().fingerprint
+
+
+def test_a_cache_that_cannot_be_written_to_is_one_line_with_the_mend(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("IVI_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="decoded images cannot be kept in .*; set IVI_CACHE to a folder") as caught:
+        cached("set", "train", "key", images)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def fail() -> Images:

@@ -40,6 +40,14 @@ def test_a_split_is_the_rows_of_its_corruption_and_severity(tmp_path, table, wri
         load(spec, "fog/3")
 
 
+def test_a_set_that_the_hub_has_not_is_read_from_a_table_of_ones_own(tmp_path, table, monkeypatch, write_spec):
+    (tmp_path / "own" / "tiny").mkdir(parents=True)
+    table = table.rename_columns({"corruption_name": "corruption", "corruption_level": "severity"})
+    table.to_parquet(tmp_path / "own" / "tiny" / "any name.parquet")
+    monkeypatch.setenv("IVI_DATA", str(tmp_path / "own"))
+    assert load(write_spec("sources = []", **CORRUPTED), "fog/3").labels.tolist() == [1, 5, 9, 3, 7]
+
+
 def test_a_table_and_folders_of_ones_own_hold_the_same_images(tmp_path, table, monkeypatch, write_spec):
     (tmp_path / "table" / "tiny").mkdir(parents=True)
     table.to_parquet(tmp_path / "table" / "tiny" / "part-0.parquet")

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.data.report import contact_sheets, details, overview, split_facts
+from benchmarks.data.report import contact_sheets, details, overview, sources_table, split_facts
 from benchmarks.data.spec import CORRUPTIONS, names, read_spec
+from benchmarks.data.stream import StreamSource
 
 TEST_AND_TRAIN = """
     [[sources]]
@@ -30,7 +31,7 @@ def shown(*tables) -> str:
 def test_the_overview_names_every_set_and_what_to_do_for_it():
     text = shown(overview())
     assert all(name in text for name in names())
-    assert "hub uoft-cs/cifar10@0b27149: needs a network, once" in text
+    assert "hub uoft-cs/cifar10@0b27149: needs a network, once: ivi data cifar10" in text
     assert "$IVI_DATA/cifar10" in text
 
 
@@ -43,6 +44,35 @@ def test_details_show_sizes_fingerprints_groups_and_licence(warm):
 def test_details_of_a_set_that_is_not_here_say_so_in_their_place():
     text = shown(*details("mnistc"))
     assert "not here" in text and "put a copy into $IVI_DATA/mnistc" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("cifar10", "train*.parquet or train/CLASS/IMAGE"),
+        ("mnistc", "*.parquet (image, label, corruption, severity) or CORRUPTION/SEVERITY/CLASS/IMAGE"),
+        ("cifar10c", "*.parquet (image, label, corruption_name, corruption_level) or CORRUPTION/SEVERITY/CLASS/IMAGE"),
+    ],
+)
+def test_sources_say_how_a_copy_of_ones_own_has_to_look(name, layout):
+    assert f"tried first where it exists: {layout}" in shown(sources_table(read_spec(name)))
+
+
+def test_a_streamed_set_is_shown_without_being_read_whole(tmp_path, cifar_like, write_spec):
+    cifar_like(20, 0).to_parquet(tmp_path / "train.parquet")
+    cifar_like(10, 1).to_parquet(tmp_path / "test.parquet")
+    spec = write_spec(TEST_AND_TRAIN, stream="true")
+    facts = {facts.name: facts for facts in split_facts(spec)}
+    assert facts["test"].examples == 10 and facts["test"].fingerprint == StreamSource(spec, "test").fingerprint
+    assert "not read" in shown(*details(spec))
+    sheets = contact_sheets(spec, tmp_path / "sheets")
+    assert [path.name for path in sheets] == ["tiny.png", "tiny-corruptions.png"]
+    with Image.open(sheets[0]) as sheet:
+        assert sheet.height == 20 * (64 + 14) and sheet.convert("L").getextrema()[0] < 50
+
+
+def test_a_streamed_set_is_not_downloaded_to_be_looked_at():
+    assert "imagenet is streamed and not on this machine" in shown(*details("imagenet"))
 
 
 def test_overlap_between_splits_is_counted(tmp_path, cifar_like, write_spec):

@@ -146,6 +146,62 @@ def break_missing_label(folder: Path) -> str:
     return PARQUET
 
 
+def replace_labels(folder: Path, labels: list, feature: str) -> str:
+    import datasets
+
+    table = datasets.Dataset.from_parquet(str(folder / "test.parquet")).remove_columns("label")
+    kind = datasets.Features({"label": datasets.Value(feature) if feature else datasets.List(datasets.Value("int64"))})
+    column = datasets.Dataset.from_dict({"label": labels}, features=kind)
+    datasets.concatenate_datasets([table, column], axis=1).to_parquet(folder / "test.parquet")
+    return PARQUET
+
+
+def break_label_column(folder: Path) -> str:
+    import datasets
+
+    table = datasets.Dataset.from_parquet(str(folder / "test.parquet"))
+    table.remove_columns("label").to_parquet(folder / "test.parquet")
+    return PARQUET
+
+
+def break_one_label(folder: Path) -> str:
+    return replace_labels(folder, [0, 1, None, *range(3, 10)], "int64")
+
+
+def break_one_name(folder: Path) -> str:
+    return replace_labels(folder, [*["cat"] * 7, None, "dog", "dog"], "string")
+
+
+def break_name(folder: Path) -> str:
+    return replace_labels(folder, [*["cat"] * 9, "unicorn"], "string")
+
+
+def break_fraction(folder: Path) -> str:
+    return replace_labels(folder, [0.5] * 10, "float64")
+
+
+def break_lists(folder: Path) -> str:
+    return replace_labels(folder, [[1]] * 10, "")
+
+
+def swap_label(folder: Path) -> str:
+    return PARQUET + 'label = "img"'
+
+
+def swap_image(folder: Path) -> str:
+    return PARQUET + 'image = "label"'
+
+
+def break_pattern(folder: Path) -> str:
+    return PARQUET.replace("test*.parquet", "/etc/*.parquet")
+
+
+def break_footer(folder: Path) -> str:
+    path = folder / "test.parquet"
+    path.write_bytes(path.read_bytes()[:-30])
+    return PARQUET
+
+
 def break_split(folder: Path) -> str:
     (folder / "test.parquet").unlink()
     return PARQUET
@@ -172,10 +228,68 @@ def break_file(folder: Path) -> str:
         (break_split, "no files there, so split 'test' would be empty"),
         (break_empty, "the split is empty"),
         (break_file, "could not be read"),
+        (break_footer, "could not be read"),
+        (break_pattern, "'/etc/*.parquet' is no pattern of files in"),
+        (break_label_column, "cannot tell which column is the label: name one of img in the spec"),
+        (break_one_label, "row 2 has no label in column 'label'"),
+        (break_one_name, "row 7 has no label in column 'label'"),
+        (break_name, "label 'unicorn' is outside the classes airplane, automobile"),
+        (break_fraction, "column 'label' holds float64, not one label a row"),
+        (break_lists, "column 'label' holds List, not one label a row"),
+        (swap_label, "column 'img' holds Image, not one label a row"),
+        (swap_image, "column 'label' holds ClassLabel, not images"),
     ],
 )
-def test_a_faulty_table_is_refused_in_one_line(parquet, write_spec, fault, said):
-    assert said in one_line(lambda: load(write_spec(fault(parquet)), "test"))
+def test_a_faulty_table_is_refused_in_one_line(parquet, write_spec, capfd, fault, said):
+    spec = write_spec(fault(parquet))
+    capfd.readouterr()
+    assert said in one_line(lambda: load(spec, "test"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_labels_may_be_the_names_of_classes(parquet, write_spec):
+    spec = write_spec(replace_labels(parquet, ["truck", *["cat"] * 8, "airplane"], "string"))
+    assert load(spec, "test").labels.tolist() == [9, *[3] * 8, 0]
+
+
+FLAT = {"shape": "[3, 8, 8]", "splits": "{ test = { examples = 1 } }"}
+GREY = {"shape": "[1, 8, 8]", "mean": "[0.5]", "std": "[0.5]", "splits": "{ test = { examples = 1 } }"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "wanted"),
+    [
+        ("RGBA", (200, 100, 50, 0), [200, 100, 50]),
+        ("P", (10, 200, 30), [10, 200, 30]),
+        ("L", 77, [77, 77, 77]),
+        ("LA", (77, 0), [77, 77, 77]),
+        ("1", 1, [255, 255, 255]),
+    ],
+)
+def test_a_picture_of_another_mode_is_turned_into_the_shape_of_the_spec(tmp_path, write_spec, mode, colour, wanted):
+    folder = tmp_path / "files" / "test" / "cat"
+    folder.mkdir(parents=True)
+    picture = Image.new("RGB", (8, 8), colour).quantize(4) if mode == "P" else Image.new(mode, (8, 8), colour)
+    picture.save(folder / "0.png")
+    assert load(write_spec(FOLDERS, **FLAT), "test").pixels[0, :, 3, 3].tolist() == wanted
+    if mode in ("RGBA", "P"):
+        assert f"is of mode {mode}, the spec's shape (1, 8, 8) is grey" in one_line(
+            lambda: load(write_spec(FOLDERS, **GREY), "test")
+        )
+    else:
+        assert load(write_spec(FOLDERS, **GREY), "test").pixels[0, :, 3, 3].tolist() == wanted[:1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix", "mode"), [("uint16", "png", "I;16"), ("int32", "tif", "I"), ("float32", "tif", "F")]
+)
+@pytest.mark.parametrize("spec", [FLAT, GREY], ids=["colour", "grey"])
+def test_a_picture_of_more_than_8_bits_is_refused_rather_than_clipped(tmp_path, write_spec, kind, suffix, mode, spec):
+    folder = tmp_path / "files" / "test" / "cat"
+    folder.mkdir(parents=True)
+    Image.fromarray(np.full((8, 8), 40_000, dtype=kind)).save(folder / f"0.{suffix}")
+    message = one_line(lambda: load(write_spec(FOLDERS, **spec), "test"))
+    assert f"is of mode {mode}, with more than 8 bits a channel" in message
 
 
 def test_a_text_file_in_an_image_folder_is_refused_by_name(folders, write_spec):
@@ -235,6 +349,9 @@ def idx(array: np.ndarray) -> bytes:
         (b"not an idx file", idx(np.zeros(10, np.uint8)), "not an idx file of bytes"),
         (idx(np.zeros((10, 8, 8), np.uint8)), idx(np.zeros(9, np.uint8)), "need [N, H, W] and [N]"),
         (idx(np.zeros((10, 8, 8), np.uint8)), idx(np.full(10, 10, np.uint8)), "label 10 is outside the 10 classes"),
+        (idx(np.zeros((10, 8, 8), np.uint8)) + b"x", idx(np.zeros(10, np.uint8)), "goes on after the 640 bytes"),
+        (idx(np.zeros((0, 8, 8), np.uint8)), idx(np.zeros(0, np.uint8)), "the split is empty"),
+        (struct.pack(">HBB3I", 0, 8, 3, *[2**31] * 3), idx(np.zeros(10, np.uint8)), "a.gz: damaged"),
     ],
 )
 def test_a_damaged_idx_file_is_refused_in_one_line(tmp_path, write_spec, images, labels, said):
@@ -254,6 +371,17 @@ def test_a_damaged_idx_file_is_refused_in_one_line(tmp_path, write_spec, images,
 def test_a_gz_file_cut_short_is_refused_in_one_line(tmp_path, write_spec):
     whole = gzip.compress(idx(np.random.default_rng(0).integers(0, 256, (10, 8, 8), dtype=np.uint8)))
     (tmp_path / "a.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "b.gz").write_bytes(gzip.compress(idx(np.zeros(10, np.uint8))))
+    sources = f'[[sources]]\nkind = "idx"\nfolder = "{tmp_path}"\ninstall = "-"\nfiles.test = ["a.gz", "b.gz"]'
+    spec = write_spec(sources, shape="[1, 8, 8]", mean="[0.5]", std="[0.5]")
+    assert "a.gz: damaged" in one_line(lambda: load(spec, "test"))
+
+
+@pytest.mark.parametrize("place", [40, -8])
+def test_damage_inside_a_gz_file_is_noticed(tmp_path, write_spec, place):
+    whole = bytearray(gzip.compress(idx(np.random.default_rng(0).integers(0, 256, (10, 8, 8), dtype=np.uint8))))
+    whole[place] ^= 0xFF
+    (tmp_path / "a.gz").write_bytes(whole)
     (tmp_path / "b.gz").write_bytes(gzip.compress(idx(np.zeros(10, np.uint8))))
     sources = f'[[sources]]\nkind = "idx"\nfolder = "{tmp_path}"\ninstall = "-"\nfiles.test = ["a.gz", "b.gz"]'
     spec = write_spec(sources, shape="[1, 8, 8]", mean="[0.5]", std="[0.5]")

@@ -56,6 +56,11 @@ def test_an_unknown_split_names_those_there_are():
         (LOCAL, {"splits": "{ test = { examples = 0 } }"}, "splits.test.examples"),
         (LOCAL, {"splits": '{ test = { examples = 1, fingerprint = "abc" } }'}, "splits.test.fingerprint"),
         ("[[", {}, "not a TOML file"),
+        (LOCAL, {"shape": "[3, -32, 32]"}, "shape.1: Input should be greater than 0"),
+        (LOCAL, {"shape": "[4, 32, 32]"}, "shape.0: Input should be 1 or 3"),
+        (LOCAL, {"std": "[0.5, 0.0, 0.5]"}, "std.1: Input should be greater than 0"),
+        (LOCAL, {"num_classes": "2", "classes": '["cat", "cat"]'}, "class 'cat' is named twice"),
+        (LOCAL.replace('kind = "local"', ""), {}, "sources.0: kind is missing; there are builtin, idx, hub, local"),
     ],
 )
 def test_a_faulty_spec_is_refused_in_one_line(write_spec, sources, changes, said):
@@ -71,6 +76,15 @@ def test_a_copy_of_ones_own_is_tried_first(tmp_path, monkeypatch):
     own, hub = read_spec("cifar100").sources
     assert own.kind == "local" and own.format == "parquet" and own.label == "fine_label"
     assert isinstance(hub, Hub)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_of_own_copies_that_is_none_is_refused(tmp_path, monkeypatch, exists):
+    if exists:
+        (tmp_path / "place").write_text("a file")
+    monkeypatch.setenv("IVI_DATA", str(tmp_path / "place"))
+    message = one_line(lambda: read_spec("cifar10"))
+    assert message == f"$IVI_DATA is {tmp_path}/place, which is not a folder: make it, or unset the variable"
 
 
 def one_line(action) -> str:

@@ -91,6 +91,21 @@ def test_image_folders_stream_too(tmp_path, cifar_like, write_spec):
     assert len(source.fingerprint) == 64
 
 
+def test_a_streamed_set_with_another_fingerprint_is_refused_with_both(tmp_path, spec, write_spec):
+    have, wanted = StreamSource(spec, "test").fingerprint, "0" * 64
+    pinned = '{{ test = {{ examples = 20, fingerprint = "{}" }} }}'
+    assert StreamSource(write_spec(PARQUET, stream="true", splits=pinned.format(have)), "test").fingerprint == have
+    with pytest.raises(DataError, match=f"the fingerprint is {have}, the spec says {wanted}"):
+        StreamSource(write_spec(PARQUET, stream="true", splits=pinned.format(wanted)), "test")
+
+
+def test_a_small_part_can_be_had_in_memory(spec):
+    part = StreamSource(spec, "test").part(torch.tensor([3, 14, 7]))
+    images, (x, y) = part.images(), next(iter(part.ordered(3)))
+    torch.testing.assert_close((images.pixels / 255 - 0.5) / 0.25, x)
+    assert torch.equal(images.labels, y)
+
+
 def test_a_set_to_be_streamed_is_not_loaded_and_one_that_is_no_table_not_streamed(spec):
     with pytest.raises(DataError, match="too large to decode into memory"):
         load(spec, "test")
