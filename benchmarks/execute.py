@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -41,8 +42,11 @@ def make_runs(runs: Sequence[Run], folder: Path, workers: int | None, retry: boo
         with console.status("loading torch and the data"):
             for task in {job.run.task.name: job.run.task for job in jobs}.values():
                 prepare_data(task)
-        with SuiteProgress(console, seconds) as progress:
-            for run, record in run_jobs(jobs, folder, workers, threads, progress.advance):
+        with (
+            SuiteProgress(console, seconds) as progress,
+            closing(run_jobs(jobs, folder, workers, threads, progress.advance)) as made,
+        ):
+            for run, record in made:
                 progress.finish(run, record)
                 records.append(record)
         drop_fits(folder)

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
@@ -76,7 +76,7 @@ def _prepare(task: Task, connection: Connection) -> None:
 
 def run_jobs(
     jobs: Sequence[Job], folder: Path, workers: int, threads: int, on_progress: OnProgress
-) -> Iterator[tuple[Run, Record]]:
+) -> Generator[tuple[Run, Record]]:
     """Make every job, ``workers`` at a time with ``threads`` of torch each; yield their records as they come.
 
     A process that vanishes leaves a record of status ``crashed``. When the generator is closed, or this process ends
@@ -89,7 +89,8 @@ def run_jobs(
             while waiting and len(active) < workers:
                 job = waiting.pop()
                 ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(job, folder, threads, theirs), daemon=True)
+                # No daemon: those may have no children, and a streamed set is decoded by some.
+                process = context.Process(target=_work, args=(job, folder, threads, theirs))
                 process.start()
                 theirs.close()
                 active.append(_Worker(job, process, ours))
