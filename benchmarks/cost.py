@@ -6,7 +6,7 @@ import gc
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -31,10 +31,19 @@ from leaderboard.record import TaskInfo
 
 SHORTEST = 0.1
 """Seconds that a timed prediction takes at least: it is repeated until it does."""
+SHORTEST_METERED = 1.0
+"""The same where energy is read: its counter moves every 20 to 100 ms."""
 IMAGES = 1000
 """Test images that are predicted, at most."""
 MEMORY_STEPS = 3
 """Steps, on as many batches, of the fit whose memory is looked at: from the second on an optimizer holds its state."""
+
+
+class Spent(NamedTuple):
+    """What a block took; ``joules`` is NaN where energy is not read."""
+
+    seconds: float
+    joules: float = math.nan
 
 
 @dataclass
@@ -57,6 +66,7 @@ def measure(
     rounds: int,
     steps: int,
     report: Callable[[int, int], None],
+    joules: Callable[[], float] | None = None,
 ) -> CostRecord:
     """Fit and predict with every method, each between two turns of MAP, ``rounds`` times.
 
@@ -72,6 +82,7 @@ def measure(
         rounds: turns of each method.
         steps: of the longest fit that is timed.
         report: (turns done, turns in all).
+        joules: reads what the device has used so far, see `benchmarks.energy`; None: energy is not measured.
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
@@ -94,22 +105,14 @@ def measure(
         if isinstance(subject, _Subject):
             subjects.append(subject)
         advance()
-
-    def fitting(subject: _Subject) -> float:
-        return _whole([_timed(clock, lambda n=n: _fit(subject, n)) for n in lengths], lengths, total)
-
     test = data.evaluation["test"]()
-    source = FirstBatches.of(data.source(test, where), BATCH_SIZE, IMAGES // BATCH_SIZE)
-
-    def predicting(subject: _Subject) -> float:
-        seconds = _timed(clock, lambda: [predict(subject.predictor, source, False) for _ in range(subject.repeats)])
-        return seconds / subject.repeats / source.num_examples
-
+    images = FirstBatches.of(data.source(test, where), BATCH_SIZE, IMAGES // BATCH_SIZE)
+    turning = _Turns(clock, joules, lengths, total, images)
     for subject in subjects:
-        subject.repeats = max(1, math.ceil(SHORTEST / (predicting(subject) * source.num_examples)))
-    for kind, timing in (("fit", fitting), ("predict", predicting)):
+        turning.repeat(subject)
+    for kind, turn in (("fit", turning.fit), ("predict", turning.predict)):
         for _ in range(rounds):
-            _round(subjects, kind, timing, advance)
+            _round(subjects, kind, turning.units, turn, advance)
     fingerprints = {"train": data.fitting["train"].fingerprint, "test": test.fingerprint}
     return CostRecord(
         task=TaskInfo(name=task.name, version=task.version, fingerprints=fingerprints),
@@ -119,6 +122,51 @@ def measure(
         batch_size=BATCH_SIZE,
         methods=[one.cost if isinstance(one, _Subject) else one for one in costs.values()],
     )
+
+
+@dataclass(frozen=True)
+class _Turns:
+    """What a turn is: fits of one or two ``lengths``, or predictions of ``images`` as often as timing needs."""
+
+    clock: Clock
+    joules: Callable[[], float] | None
+    lengths: Sequence[int]
+    total: int
+    images: FirstBatches
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Of the fields of `Spent` that are measured, as `MethodCost` names them."""
+        return ("s",) if self.joules is None else ("s", "j")
+
+    def repeat(self, subject: _Subject) -> None:
+        """Have ``subject`` predict so often that its time can be told."""
+        shortest = SHORTEST if self.joules is None else SHORTEST_METERED
+        once = self.predict(subject).seconds * self.images.num_examples
+        subject.repeats = max(1, math.ceil(shortest / once))
+
+    def fit(self, subject: _Subject) -> Spent:
+        """Of the whole recipe."""
+
+        def block(steps: int) -> Spent:
+            return self._spent(lambda: subject.method.fit(shortened(subject.problem, steps)))
+
+        blocks = [block(steps) for steps in self.lengths]
+        return Spent(*(_whole(amounts, self.lengths, self.total) for amounts in zip(*blocks, strict=True)))
+
+    def predict(self, subject: _Subject) -> Spent:
+        """Of one image."""
+        count, predictor = subject.repeats * self.images.num_examples, subject.predictor
+        block = self._spent(lambda: [predict(predictor, self.images, False) for _ in range(subject.repeats)])
+        return Spent(*(amount / count for amount in block))
+
+    def _spent(self, function: Callable[[], Any]) -> Spent:
+        gc.collect()
+        used = self.joules() if self.joules else math.nan
+        start = self.clock.now()
+        function()
+        seconds = self.clock.now() - start
+        return Spent(seconds, self.joules() - used if self.joules else math.nan)
 
 
 def lengths_of(recipe: Recipe, examples: int, steps: int) -> list[int]:
@@ -158,35 +206,30 @@ def _prepared(run: Run, data: TaskData, threads: int) -> _Subject | MethodCost:
 
 
 def _round(
-    subjects: Sequence[_Subject], kind: str, timing: Callable[[_Subject], float], advance: Callable[[], None]
+    subjects: Sequence[_Subject],
+    kind: str,
+    units: Sequence[str],
+    turn: Callable[[_Subject], Spent],
+    advance: Callable[[], None],
 ) -> None:
     """One turn of every method, MAP before and after each."""
-    before = timing(subjects[0])
+    before = turn(subjects[0])
     for subject in subjects:
-        seconds = timing(subject)
-        after = timing(subjects[0])
-        values = {f"{kind}_s": seconds, f"map_{kind}_s": (before + after) / 2}
-        lists = {name: [*getattr(subject.cost, name), value] for name, value in values.items()}
+        mine = turn(subject)
+        after = turn(subjects[0])
+        lists = {}
+        for i, unit in enumerate(units):
+            for name, value in ((f"{kind}_{unit}", mine[i]), (f"map_{kind}_{unit}", (before[i] + after[i]) / 2)):
+                lists[name] = [*getattr(subject.cost, name), value]
         subject.cost, before = subject.cost.model_copy(update=lists), after
         advance()
 
 
-def _timed(clock: Clock, function: Callable[[], Any]) -> float:
-    gc.collect()
-    start = clock.now()
-    function()
-    return clock.now() - start
-
-
-def _fit(subject: _Subject, steps: int) -> Predictor:
-    return subject.method.fit(shortened(subject.problem, steps))
-
-
-def _whole(seconds: Sequence[float], lengths: Sequence[int], total: int) -> float:
-    """Seconds of ``total`` steps, from those of one or two lengths."""
+def _whole(amounts: Sequence[float], lengths: Sequence[int], total: int) -> float:
+    """Seconds or joules of ``total`` steps, from those of one or two lengths."""
     if len(lengths) == 1:
-        return seconds[0]
-    (short, long), (first, second) = lengths, seconds
+        return amounts[0]
+    (short, long), (first, second) = lengths, amounts
     return first + (second - first) / (long - short) * (total - short)
 
 

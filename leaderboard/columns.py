@@ -43,7 +43,7 @@ class Column:
         title: name in the head, with unit and an arrow towards better.
         value: record -> number; None where it was not measured.
         digits: decimals shown.
-        cost: the cost whose ratio to MAP this is: ``fit``, ``predict`` or ``memory``; empty for other columns.
+        cost: the cost whose ratio to MAP this is: ``fit``, ``predict``, ``memory`` or ``energy``; else empty.
         better: "higher", "lower", or "" where neither is.
         place: evaluation set and name of a metric; None for costs.
     """
@@ -66,8 +66,9 @@ def columns(names: Iterable[str] = DEFAULT, records: Iterable[Record] = ()) -> l
     - a metric averaged over the near or far OOD sets: ``auroc_near`` (maximum probability), ``fpr95_entropy_far`` ...
     - a metric averaged over the corruptions of a severity: ``accuracy_severity_3``
     - any stored number, as ``SET:METRIC``: ``validation:nll``, ``ood_near/glyphs:auroc_energy``, ``shift/fog/5:nll``
-    - a cost: ``fit``, ``predict``, ``memory`` as ratios to MAP; ``fit_seconds``, ``predict_seconds``, ``fit_tflops``,
-      ``predict_mflops``, ``fit_memory``, ``predict_memory``, ``parameters``, ``stored``, ``steps``
+    - a cost as a ratio to MAP: ``fit``, ``predict``, ``memory``, ``energy`` (of the fit), or as measured in the run:
+      ``fit_seconds``, ``predict_seconds``, ``fit_tflops``, ``predict_mflops``, ``fit_memory``, ``predict_memory``,
+      ``parameters``, ``stored``, ``steps``
     - a group of those: one of `GROUPS`
 
     Raises:
@@ -148,11 +149,11 @@ def _words(key: str) -> str:
     return key.replace("_", " ")
 
 
-def _ratio(key: str, *fields: str) -> Column:
+def _ratio(key: str, *fields: str, title: str = "") -> Column:
     def value(record: Record) -> float | None:
-        return max(getattr(record.cost, field) for field in fields) if record.cost else None
+        return max(getattr(record.cost, field) for field in fields) if record.cost and fields else None
 
-    return Column(key, f"{key} ×MAP ↓", value, digits=2, cost=key)
+    return Column(key, f"{title or key} ×MAP ↓", value, digits=2, cost=key)
 
 
 def _cost(key: str, title: str, amount: Callable[[Cost], float | None], digits: int = 2) -> Column:
@@ -170,6 +171,7 @@ COSTS = (
     _ratio("fit", "fit_s"),
     _ratio("predict", "predict_s"),
     _ratio("memory", "peak_memory_fit", "peak_memory_predict"),
+    _ratio("energy", title="fit energy"),  # records have none: `ivi cost` alone measures it
     _cost("fit_seconds", "fit, s", lambda cost: cost.fit_s, 1),
     _cost("predict_seconds", "predict, ms per image", lambda cost: 1e3 * cost.predict_s / cost.predict_examples, 3),
     _cost("fit_tflops", "fit, TFLOPs", lambda cost: _scaled(cost.fit_flops, 1e12), 3),

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from leaderboard.record import Environment, MethodInfo, Record, RecordError, TaskInfo, schema_of, write_once
 
-COST_SCHEMA = 1
-"""Grows with every change of the fields below."""
+COST_SCHEMA = 2
+"""Grows with every change of the fields below; every schema ever written still reads. 2: energy."""
 SUFFIX = ".cost.json"
 
 
@@ -32,12 +32,15 @@ class _Part(BaseModel):
 class MethodCost(_Part):
     """One method. Lists have an entry per round; seconds are wall-clock with the device synchronised.
 
+    Joules are those of the whole GPU while the seconds passed; their lists are empty where no driver counts them.
+
     Attributes:
         method: as in records.
         fit_s: of the whole recipe; MAP's fits just before and after it, of the same round, are in ``map_fit_s``.
         map_fit_s: mean of the two.
         predict_s: of one image, likewise with ``map_predict_s``.
         map_predict_s: mean of the two.
+        fit_j, map_fit_j, predict_j, map_predict_j: joules, likewise.
         fit_memory: bytes of tensors at the peak of a fit, above what there was before it.
         predict_memory: bytes of the predictor's state, and of tensors at the peak of predicting one batch.
         fit_flops: floating-point operations of the whole recipe; None where they cannot be counted.
@@ -52,6 +55,10 @@ class MethodCost(_Part):
     map_fit_s: list[float] = []
     predict_s: list[float] = []
     map_predict_s: list[float] = []
+    fit_j: list[float] = []
+    map_fit_j: list[float] = []
+    predict_j: list[float] = []
+    map_predict_j: list[float] = []
     fit_memory: int = 0
     predict_memory: int = 0
     fit_flops: int | None = None
@@ -91,20 +98,22 @@ class CostRecord(_Part):
 
 
 def ratios(cost: MethodCost, base: MethodCost, kind: str) -> dict[int, float]:
-    """Ratios to MAP by round. ``kind`` is ``fit``, ``predict`` or ``memory``, which has one entry; {} without numbers.
+    """Ratios to MAP by round; {} without numbers. A round in which an energy counter stood still is left out.
 
     Args:
         cost: of a method.
         base: of MAP in the same record; its memory is what the method's is divided by.
-        kind: which cost.
+        kind: ``fit`` or ``predict``: seconds; ``energy`` or ``predict_energy``: joules, of fitting or predicting;
+            ``memory``, which has one entry.
     """
     if cost.error:
         return {}
     if kind == "memory":
         reference = max(base.fit_memory, base.predict_memory)
         return {0: max(cost.fit_memory, cost.predict_memory) / reference} if reference else {}
-    pairs = zip(getattr(cost, f"{kind}_s"), getattr(cost, f"map_{kind}_s"), strict=True)
-    return {i: mine / reference for i, (mine, reference) in enumerate(pairs)}
+    name = {"energy": "fit_j", "predict_energy": "predict_j"}.get(kind, f"{kind}_s")
+    pairs = zip(getattr(cost, name), getattr(cost, f"map_{name}"), strict=True)
+    return {i: mine / reference for i, (mine, reference) in enumerate(pairs) if mine > 0 and reference > 0}
 
 
 def quartiles(values: Iterable[float]) -> Quartiles:

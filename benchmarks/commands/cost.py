@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -16,7 +18,7 @@ from benchmarks.commands.options import RESULTS, Device, Out, bar, chosen_device
 from benchmarks.environment import cores
 from benchmarks.suite import load_task
 from benchmarks.views import print_whole
-from leaderboard.cost import CostRecord, quartiles, ratios, write_cost
+from leaderboard.cost import CostRecord, MethodCost, quartiles, ratios, write_cost
 
 commands = typer.Typer()
 
@@ -50,42 +52,53 @@ def cost(
     for name, level in (("KINETO_LOG_LEVEL", "99"), ("TORCH_CPP_LOG_LEVEL", "3")):
         os.environ.setdefault(name, level)  # before torch is imported: its profiler writes to stderr
     from benchmarks.cost import measure
+    from benchmarks.energy import energy_counter
 
+    threads, joules = threads or (1 if where == "cpu" else cores()), energy_counter(where)
     with bar(f"cost of {chosen.name}") as progress:
-        record = measure(chosen, specs, where, threads or (1 if where == "cpu" else cores()), rounds, steps, progress)
+        record = measure(chosen, specs, where, threads, rounds, steps, progress, joules)
     path = write_cost(out, record)
     _show(record)
     console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
 def _show(record: CostRecord) -> None:
-    names = ("fit ×MAP", "predict ×MAP", "memory ×MAP", "fit GFLOPs", "predict MFLOPs", "parameters", "stored MB")
+    kinds = ["fit", "predict", "memory"]
+    if any(one.fit_j for one in record.methods):
+        kinds[2:2] = ["energy", "predict_energy"]
+    titles = {"energy": "fit energy", "predict_energy": "predict energy"}
+    names = [f"{titles.get(kind, kind)} ×MAP" for kind in kinds]
     view = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     view.add_column("method", no_wrap=True)
-    for name in names:
+    for name in (*names, "fit GFLOPs", "predict MFLOPs", "parameters", "stored MB"):
         view.add_column(name.replace(" ", "\n"), justify="right")
-    base = record.methods[0]
     for one in record.methods:
-        if one.error:
-            view.add_row(one.method.label, Text(one.error, "red"))
-            continue
-        cells = []
-        for kind in ("fit", "predict"):
-            median, low, high = quartiles(ratios(one, base, kind).values())
-            cells.append(Text.assemble(f"{median:.2f}", (f"\n{low:.2f}–{high:.2f}", "dim")))
-        cells.append(Text(f"{quartiles(ratios(one, base, 'memory').values()).median:.2f}"))
-        for count, unit in ((one.fit_flops, 1e9), (one.predict_flops, 1e6)):
-            cells.append(Text("–" if count is None else f"{count / unit:,.2f}"))
-        cells += [Text(f"{one.parameters:,}"), Text(f"{one.state_bytes / 1e6:.2f}")]
+        cells = [Text(one.error, "red")] if one.error else _cells(one, record.methods[0], kinds)
         view.add_row(one.method.label, *cells)
     print_whole(console, view)
+    for line in _legend(record, "energy" in kinds):
+        console.print(Text(line, "dim"))
+
+
+def _cells(one: MethodCost, base: MethodCost, kinds: Sequence[str]) -> list[Text]:
+    cells = []
+    for kind in kinds:
+        median, low, high = quartiles(ratios(one, base, kind).values())
+        spread = "" if kind == "memory" else f"\n{low:.2f}–{high:.2f}"
+        cells.append(Text("–") if math.isnan(median) else Text.assemble(f"{median:.2f}", (spread, "dim")))
+    for count, unit in ((one.fit_flops, 1e9), (one.predict_flops, 1e6)):
+        cells.append(Text("–" if count is None else f"{count / unit:,.2f}"))
+    return [*cells, Text(f"{one.parameters:,}"), Text(f"{one.state_bytes / 1e6:.2f}")]
+
+
+def _legend(record: CostRecord, energy: bool) -> list[str]:
     whole = "whole fits" if record.steps == record.recipe_steps else f"fits of up to {record.steps} steps"
-    lines = (
+    lines = [
         f"×MAP: alternated with MAP in one process, median and quartiles of {record.rounds} rounds; {whole}, for a "
         f"recipe of {record.recipe_steps} steps.",
         "Memory: of tensors, at the peak of fitting or predicting. FLOPs: of the whole recipe, and of one image in a "
         f"batch of {record.batch_size}.",
         f"On {record.device}, torch threads: {record.environment.threads}.",
-    )
-    for line in lines:
-        console.print(Text(line, "dim"))
+    ]
+    said = "Energy: of the whole GPU as its driver counts it, in steps of up to 0.1 s; more --steps make it finer."
+    return [*lines[:2], said, *lines[2:]] if energy else lines

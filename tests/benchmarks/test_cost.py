@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from builders import made
+from builders import made, records_like
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -184,16 +184,6 @@ def test_a_damaged_cost_record_is_named(measured, tmp_path, change, message):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RecordError, match=f"{path.name}: not a cost record: .*{message}"):
         read_costs(tmp_path)
-
-
-def records_like(record, **environment):
-    """Runs of the methods that were measured."""
-    task, where = record.task, record.environment.model_dump() | {"dirty": False} | environment
-    return [
-        made(cost.method.label, environment=where, method_info=cost.method.model_dump(), task=task)
-        for cost in record.methods
-        if not cost.error
-    ]
 
 
 def test_the_table_shows_alternated_ratios_and_says_so(measured):

@@ -49,3 +49,13 @@ def made(method="map", seed=0, status="ok", accuracy=0.9, fit_s=1.0, **changes):
         environment=Environment(**environment),
         **changes,
     )
+
+
+def records_like(record, **environment):
+    """A record of each method that a cost record has numbers of."""
+    task, where = record.task, record.environment.model_dump() | {"dirty": False} | environment
+    return [
+        made(cost.method.label, environment=where, method_info=cost.method.model_dump(), task=task)
+        for cost in record.methods
+        if not cost.error
+    ]
