@@ -84,6 +84,10 @@ def t_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> In
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = LEVEL) -> Interval:
     """t interval of ``a - b`` over the seeds that both have: a seed shares initial weights, split and batch order.
 
+    Shares of a few hundred images often differ by the same amount on every seed by chance, which says nothing about
+    the spread of the difference. There the error is the unpaired one, sqrt((var a + var b) / n). It is 0 for numbers
+    that no seed changes (parameters, FLOPs): they are known exactly.
+
     Args:
         a: metric by seed.
         b: metric by seed.
@@ -92,24 +96,30 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     Raises:
         ValueError: no seed in common.
     """
-    return t_interval(_differences(a, b), level)
+    from scipy.special import stdtrit
+
+    mine, other = _common(a, b)
+    with np.errstate(invalid="ignore"):  # infinity less infinity is NaN
+        differences = mine - other
+    if len(differences) < 2 or not np.isfinite(differences).all():
+        return t_interval(differences, level)
+    mean = float(np.mean(differences))
+    half = float(stdtrit(len(differences) - 1, 0.5 + level / 2) * _paired_errors(mine[None], other[None])[0])
+    return Interval(mean, mean - half, mean + half)
 
 
 def paired_p(a: Mapping[int, float], b: Mapping[int, float]) -> float:
     """Two-sided p of the paired t test over the seeds that both have; NaN for one seed or values not finite.
 
+    Its error is that of `paired_difference`.
+
     Raises:
         ValueError: no seed in common.
     """
-    from scipy.special import stdtr
-
-    differences = _differences(a, b)
-    if len(differences) < 2 or not np.all(np.isfinite(differences)):
+    mine, other = _common(a, b)
+    if len(mine) < 2 or not (np.isfinite(mine).all() and np.isfinite(other).all()):
         return float("nan")
-    error = np.std(differences, ddof=1) / np.sqrt(len(differences))
-    if error == 0.0:
-        return 1.0 if differences[0] == 0.0 else 0.0
-    return float(2.0 * stdtr(len(differences) - 1, -abs(np.mean(differences)) / error))
+    return float(_p_values(mine[None], other[None])[0])
 
 
 def compare(
@@ -266,27 +276,41 @@ def _groups(average: Mapping[str, float], critical: float) -> list[tuple[str, ..
 
 def _pair_p_values(values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
     """`paired_p` of each pair, 1 where fewer than two seeds are common; all at once where all have the same seeds."""
-    from scipy.special import stdtr
-
     names = {name for pair in pairs for name in pair}
     seeds = next((values[name].keys() for name in names), {}.keys())
     if len(seeds) < 2 or any(values[name].keys() != seeds for name in names):
         common = [len(values[a].keys() & values[b].keys()) for a, b in pairs]
         return [paired_p(values[a], values[b]) if n > 1 else 1.0 for n, (a, b) in zip(common, pairs, strict=True)]
     rows = {name: np.array([values[name][seed] for seed in sorted(seeds)], np.float64) for name in names}
-    differences = np.stack([rows[a] for a, _ in pairs]) - np.stack([rows[b] for _, b in pairs])
-    error = np.std(differences, axis=1, ddof=1) / np.sqrt(len(seeds))
+    return _p_values(np.stack([rows[a] for a, _ in pairs]), np.stack([rows[b] for _, b in pairs])).tolist()
+
+
+def _p_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """[pairs]: `paired_p` of the rows of ``a`` and ``b``, [pairs, seeds], finite."""
+    from scipy.special import stdtr
+
+    means, error = np.mean(a - b, axis=1), _paired_errors(a, b)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = 2.0 * stdtr(len(seeds) - 1, -np.abs(np.mean(differences, axis=1)) / error)
-    return np.where(error == 0.0, np.where(differences[:, 0] == 0.0, 1.0, 0.0), p).tolist()
+        p = 2.0 * stdtr(a.shape[1] - 1, -np.abs(means) / error)
+    return np.where(error == 0.0, np.where(means == 0.0, 1.0, 0.0), p)
 
 
-def _differences(a: Mapping[int, float], b: Mapping[int, float]) -> np.ndarray:
+def _paired_errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """[pairs]: standard errors of the means of ``a - b``, [pairs, seeds], seeds >= 2; see `paired_difference`."""
+    differences = a - b
+    rounding = 1e-9 * np.maximum(np.abs(a), np.abs(b)).max(axis=1)  # stored numbers have ten digits
+    alike = np.ptp(differences, axis=1) <= rounding
+    equal = np.abs(differences).max(axis=1) == 0.0
+    unpaired = np.where(equal, 0.0, np.var(a, axis=1, ddof=1) + np.var(b, axis=1, ddof=1))
+    return np.sqrt(np.where(alike, unpaired, np.var(differences, axis=1, ddof=1)) / a.shape[1])
+
+
+def _common(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The values of the seeds that both have, in the same order."""
     seeds = sorted(a.keys() & b.keys())
     if not seeds:
         raise ValueError("no seed in common, so no paired difference")
-    with np.errstate(invalid="ignore"):  # infinity less infinity is NaN
-        return np.array([a[seed] for seed in seeds], dtype=np.float64) - np.array([b[seed] for seed in seeds])
+    return np.array([a[seed] for seed in seeds], np.float64), np.array([b[seed] for seed in seeds], np.float64)
 
 
 def _item_means(items: np.ndarray, expected: int | None = None) -> np.ndarray:
