@@ -70,6 +70,7 @@ def draw(
     tasks: dict[str, dict[str, dict[int, Record]]] = {}
     for record in records:
         tasks.setdefault(record.task.name, {}).setdefault(record.method.label, {})[record.seed] = record
+    compared = {}
     for done, (task, methods) in enumerate(tasks.items()):
         progress(done, len(tasks))
         families = families_of(methods)
@@ -77,7 +78,8 @@ def draw(
         chosen = {label: runs for label, runs in methods.items() if label not in several}
         _task(drawing, task, chosen)
         _draws(drawing, task, methods, families)
-    _ranks(drawing, tasks)
+        compared[task] = chosen
+    _ranks(drawing, compared)
     return drawing.files, drawing.left_out
 
 

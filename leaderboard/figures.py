@@ -249,20 +249,40 @@ def critical_differences(ranks: Ranks, path: Path) -> list[Path]:
 def _lines(
     axes: Axes, frame: pd.DataFrame, x: str, y: str, methods: Sequence[str] | None, has_markers: bool = True
 ) -> None:
-    """Mean over seeds of ``y`` at each ``x``, a line per method, with the 95 % t interval over seeds as its band."""
-    look = style.looks(methods or style.methods_of(frame))
-    for name in style.methods_of(frame):
+    """Mean over seeds of ``y`` at each ``x``, a line per method, with the 95 % t interval over seeds as its band.
+
+    The axis shows what single seeds gave and a third more: the bands of two or three seeds may go far beyond.
+    """
+    names, look = style.methods_of(frame), style.looks(methods or style.methods_of(frame))
+    seen: list[float] = []
+    for i, name in enumerate(names):
         rows = frame.loc[frame["method"] == name]
         places = sorted(set(rows[x].tolist()))
         bands = []
         for place in places:
             here = rows.loc[rows[x] == place]
             seeds, values = here["seed"].to_numpy(), here[y].to_numpy()
-            bands.append(t_interval([np.mean(values[seeds == seed]) for seed in np.unique(seeds)]))
+            of_seeds = [float(np.mean(values[seeds == seed])) for seed in np.unique(seeds)]
+            bands.append(t_interval(of_seeds))
+            seen += of_seeds
         mean, low, high = np.array(bands).T
-        marker = look[name].marker if has_markers else ""
-        axes.plot(places, mean, color=look[name].colour, linestyle=look[name].line, marker=marker, label=name)
-        axes.fill_between(places, low, high, color=look[name].colour, alpha=0.2, linewidth=0)
+        every = 1 if has_markers else (6 + 2 * i, 20)
+        shape = {"linestyle": look[name].line, "marker": look[name].marker, "markevery": every}
+        axes.plot(places, mean, color=look[name].colour, label=name, **shape)
+        alpha = 0.2 if len(names) <= 4 else 0.1
+        axes.fill_between(places, low, high, color=look[name].colour, alpha=alpha, linewidth=0)
+    _limit(axes, np.array(seen), 1.0 if y in ("accuracy", "risk") else np.inf)
+
+
+def _limit(axes: Axes, seen: np.ndarray, most: float) -> None:
+    """Have the axis upwards reach a third beyond the finite numbers ``seen``, and not beyond 0 and ``most``."""
+    seen = seen[np.isfinite(seen)]
+    if not len(seen) or np.ptp(seen) == 0.0:
+        return
+    beyond, margin = np.ptp(seen) / 3, 0.04 * np.ptp(seen)
+    low, high = axes.get_ylim()
+    low, high = max(low, seen.min() - beyond, -margin), min(high, seen.max() + beyond, most + margin)
+    axes.set_ylim(low, high)
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

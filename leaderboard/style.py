@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 COLUMN = 3.25  # inches, the column of a two-column paper
-LINES = ("-", "--", "-.", ":")
+LINES = ("-", "--", "-.", ":", (0, (7, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_COLOURS = (0, 1, 2, 3, 4, None, 9, 7, 8, 5)
+"""Places in seaborn's palette for the colour-blind; None: black. Its tan and pink are too like orange and purple."""
 _MARKERS = "osD^vP*Xph"
 _RC: dict[Any, Any] = {
     **sns.axes_style("ticks"),
@@ -48,17 +50,18 @@ class Look(NamedTuple):
 
     colour: tuple[float, float, float]
     marker: str
-    line: str
+    line: str | tuple[int, tuple[int, ...]]
 
 
 def looks(methods: Sequence[str]) -> Mapping[str, Look]:
     """The look of each method, by its place in ``methods``."""
-    return {name: Look(colour(i), _MARKERS[i % 10], LINES[i % 4]) for i, name in enumerate(methods)}
+    return {name: Look(colour(i), _MARKERS[i % 10], LINES[i % len(LINES)]) for i, name in enumerate(methods)}
 
 
 def colour(i: int) -> tuple[float, float, float]:
-    """The i-th colour of seaborn's palette for the colour-blind."""
-    red, green, blue = sns.color_palette("colorblind")[i % 10]
+    """The i-th of ten colours that the colour-blind can tell apart."""
+    place = _COLOURS[i % 10]
+    red, green, blue = (0.0, 0.0, 0.0) if place is None else sns.color_palette("colorblind")[place]
     return red, green, blue
 
 
@@ -112,8 +115,11 @@ def spread_of(frame: pd.DataFrame, what: str) -> str:
 
 
 def wrapped(name: str, width: int) -> str:
-    """The label of a method in lines of ``width`` characters, broken between its parameters."""
-    return fill(name.replace("(", " (").replace(",", ", "), width)
+    """The label of a method in lines of ``width`` characters, broken between parameters, else after underscores."""
+    spaced = name.replace("(", " (").replace(",", ", ")
+    if max(map(len, spaced.split())) > width:
+        return fill(spaced.replace("_", "_ "), width).replace("_ ", "_")
+    return fill(spaced, width)
 
 
 def plain_log_ticks(axes: Axes, ticks: Sequence[float] | None = None) -> None:

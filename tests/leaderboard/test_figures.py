@@ -15,13 +15,14 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from scipy.special import log_softmax
+from skimage.color import rgb2lab
 
 from leaderboard import figures, style
 from leaderboard.predictions import Predictions
 from leaderboard.statistics import average_ranks
 
 LONG = "implicit_vi(rank=10,groups=2)"
-METHODS = ["deep_ensemble", LONG, "kl_vi", "laplace", "map", "mc_dropout"]
+METHODS = ["deep_ensemble", LONG, "implicit_vi_shared", "kl_vi", "laplace", "map", "mc_dropout"]
 
 
 def predictions(seed: int, n: int = 500) -> Predictions:
@@ -138,6 +139,33 @@ def test_a_method_looks_the_same_in_a_figure_that_shows_a_few(tmp_path, drawn):
 def test_the_first_ten_methods_differ_in_colour_and_in_marker():
     chosen = style.looks([str(i) for i in range(10)]).values()
     assert len({look.colour for look in chosen}) == len({look.marker for look in chosen}) == 10
+
+
+def test_the_first_seven_methods_have_lines_of_their_own_and_colours_that_the_colour_blind_tell_apart():
+    assert len({look.line for look in style.looks(METHODS).values()}) == 7
+    rgb = np.array([look.colour for look in style.looks(METHODS).values()])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    # What is seen without the cones for green or for red: Machado, Oliveira & Fernandes, IEEE TVCG 2009.
+    deutan = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    protan = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    for seen in (np.eye(3), np.array(deutan), np.array(protan)):
+        light = np.clip(linear @ seen.T, 0, 1)
+        lab = rgb2lab(np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)[None])[0]
+        assert min(np.linalg.norm(a - b) for a, b in combinations(lab, 2)) > 12, "five times what is just noticeable"
+
+
+def test_wide_bands_of_two_seeds_do_not_press_the_lines_together(tmp_path, drawn):
+    few = frame(seeds=2)
+    few.loc[few["seed"] == 1, "accuracy"] -= 0.2  # bands of ± 1.3
+    figures.severity(few, tmp_path / "severity")
+    low, high = drawn[0].axes[0].get_ylim()
+    seen = few["accuracy"]
+    assert low <= seen.min() and seen.max() <= high <= 1.05 and high - low < 2 * (seen.max() - seen.min())
+
+
+def test_a_long_name_is_broken_between_its_words():
+    assert style.wrapped("implicit_vi_shared", 16) == "implicit_vi_\nshared"
+    assert style.wrapped("mc_dropout(passes=2)", 16) == "mc_dropout\n(passes=2)"
 
 
 def test_the_front_is_what_no_point_beats_in_both():
