@@ -9,12 +9,22 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from leaderboard import scoring
 from leaderboard.columns import Column, columns
 from leaderboard.statistics import Interval
 from leaderboard.table import BEST, Row
 
 LATEX = str.maketrans(
-    {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "×": r"$\times$", "_": r"\_", "%": r"\%", "–": "--"}
+    {
+        "±": r"$\pm$",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
+        "×": r"$\times$",
+        "_": r"\_",
+        "%": r"\%",
+        "–": "--",
+        "∞": r"$\infty$",
+    }
 )
 FIELDS = ("task", "method", "n", "ranked", "reason")
 
@@ -35,13 +45,19 @@ class Shown(NamedTuple):
     legend: list[str]
 
 
-def cell(interval: Interval, digits: int) -> str:
-    """``mean ± half of the interval``; the mean alone for one seed, a dash where nothing was measured."""
-    mean, low, high = interval
-    if math.isnan(mean):
+def cell(interval: Interval | None, digits: int, sign: str = "") -> str:
+    """``mean ± half of the interval``; the mean alone for one seed, a dash where nothing was measured.
+
+    A mean that is NaN or infinite, since that of a seed is, is shown as ``NaN`` or ``∞``. ``sign`` is ``+`` for
+    differences.
+    """
+    if interval is None:
         return "–"
-    half = (high - low) / 2
-    return f"{mean:,.{digits}f}" if math.isnan(half) else f"{mean:,.{digits}f} ± {half:,.{digits}f}"
+    mean, low, high = interval
+    if not math.isfinite(mean):
+        return "NaN" if math.isnan(mean) else ("∞" if mean > 0 else "-∞")
+    half, text = (high - low) / 2, f"{mean:{sign},.{digits}f}"
+    return text if math.isnan(half) else f"{text} ± {half:,.{digits}f}"
 
 
 def shown(rows: Sequence[Row], chosen: Sequence[Column] | None = None, against: str = "") -> Shown:
@@ -53,7 +69,13 @@ def shown(rows: Sequence[Row], chosen: Sequence[Column] | None = None, against: 
     body = []
     for row in rows:
         mark = "" if row.ranked else f" [{reasons.index(row.reason) + 1}]"
-        cells = [Cell(cell(row.metrics[column.key], column.digits), column.key in row.top) for column in chosen]
+        cells = [
+            Cell(
+                cell(row.metrics[column.key], column.digits, "+" if against and not column.cost else ""),
+                column.key in row.top,
+            )
+            for column in chosen
+        ]
         body.append([*([Cell(row.task)] if several else []), Cell(row.method + mark), Cell(str(row.n)), *cells])
     notes = [f"[{i}] not ranked: {reason}" for i, reason in enumerate(reasons, 1)]
     return Shown(head, body, notes, _legend(rows, chosen, against))
@@ -63,9 +85,13 @@ def _legend(rows: Sequence[Row], chosen: Sequence[Column], against: str) -> list
     lines = ["mean over n seeds ± half of its 95 % t interval"]
     if against:
         name = "the best of the column" if against == BEST else against
-        lines = [f"difference to {name}, mean over common seeds ± half of its 95 % t interval"]
+        but = " (×MAP: ratios, as ever)" if any(column.cost for column in chosen) else ""
+        lines = [f"difference to {name}, mean over common seeds ± half of its 95 % t interval{but}"]
+    if any((column.place or ("", ""))[0] in scoring.OOD_GROUPS for column in chosen):
+        lines.append("near, far: mean over those OOD sets, scored by maximum probability unless another score is named")
     made = [row for row in rows if row.n]
-    if any(column.cost for column in chosen):
+    shares = [column.key for column in chosen if column.cost and any(row.metrics[column.key] for row in made)]
+    if shares:
         alternated = [row.method for row in made if row.rounds]
         separate = "×MAP: ratio to MAP of the same seed, of separate runs"
         rounds = ", ".join(sorted({str(row.rounds) for row in made if row.rounds}))
@@ -82,6 +108,10 @@ def _legend(rows: Sequence[Row], chosen: Sequence[Column], against: str) -> list
             lines.append(separate)
     if any(row.top for row in rows):
         lines.append("bold: not told from the best of the column (paired t tests, 95 %, Holm over all pairs)")
+    if any(interval is None for row in rows for interval in row.metrics.values()):
+        lines.append("–: not measured")
+    if any(interval and not math.isfinite(interval.mean) for row in rows for interval in row.metrics.values()):
+        lines.append("NaN, ∞: of one seed at least; such a row is in no top group")
     return lines
 
 
@@ -116,13 +146,13 @@ def _latex_cell(one: Cell) -> str:
 
 
 def as_json(rows: Sequence[Row]) -> str:
-    """A list of rows; NaN and infinities as strings, as in records."""
+    """A list of rows; NaN and infinities as strings and null for what was not measured, as in records."""
     return json.dumps(
         [
             {
                 **{key: getattr(row, key) for key in FIELDS},
                 "metrics": {
-                    key: {name: _json_number(value) for name, value in interval._asdict().items()}
+                    key: interval and {name: _json_number(value) for name, value in interval._asdict().items()}
                     for key, interval in row.metrics.items()
                 },
             }
@@ -140,12 +170,18 @@ def _json_number(value: float) -> float | str:
 
 
 def as_csv(rows: Sequence[Row], chosen: Sequence[Column] | None = None) -> str:
-    """Every number: per column its mean, low and high; empty cells where nothing was measured."""
+    """Every number: per column its mean, low and high; empty cells where nothing was measured or has no bounds."""
     chosen = columns() if chosen is None else chosen
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*FIELDS, *(f"{column.key}{end}" for column in chosen for end in ("", "_low", "_high"))])
     for row in rows:
-        numbers = [value for column in chosen for value in row.metrics[column.key]]
-        writer.writerow([*(getattr(row, key) for key in FIELDS), *("" if math.isnan(v) else v for v in numbers)])
+        cells = [cell for column in chosen for cell in _csv_cells(row.metrics[column.key])]
+        writer.writerow([*(getattr(row, key) for key in FIELDS), *cells])
     return text.getvalue().rstrip("\n")
+
+
+def _csv_cells(interval: Interval | None) -> list[float | str]:
+    if interval is None:
+        return [""] * 3
+    return [interval.mean, *("" if math.isnan(bound) else bound for bound in interval[1:])]

@@ -16,7 +16,6 @@ BASELINE = "map"
 """The method that costs are ratios to."""
 BEST = "best"
 """As ``against``: whichever method is best in the column."""
-_NOTHING = Interval(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Row:
         n: seeds with an ok record.
         ranked: whether the row may be compared with the others; ``reason`` says why not.
         metrics: column key -> mean over seeds and its 95 % t interval, NaN bounds for one seed; for a ratio of costs
-            that were alternated with MAP: the median over rounds and its quartiles.
+            that were alternated with MAP: the median over rounds and its quartiles. None where nothing was measured.
         top: keys of the columns in which the row cannot be told from the best ranked one.
         rounds: of the cost record that ratios are from; 0: they are of separate runs.
     """
@@ -60,7 +59,7 @@ class Row:
     n: int
     ranked: bool
     reason: str
-    metrics: Mapping[str, Interval]
+    metrics: Mapping[str, Interval | None]
     top: frozenset[str] = frozenset()
     rounds: int = 0
 
@@ -192,15 +191,15 @@ def _row(
     return Row(group.task, group.method, len(group.ok), not group.reason, group.reason, metrics, top, group.rounds)
 
 
-def _interval(column: Column, group: _Group) -> Interval:
+def _interval(column: Column, group: _Group) -> Interval | None:
     values = list(group.values[column.key].values())
     if not values:
-        return _NOTHING
+        return None
     return Interval(*quartiles(values)) if column.cost and group.rounds else t_interval(values)
 
 
-def _difference(mine: Mapping[int, float], other: Mapping[int, float]) -> Interval:
-    return paired_difference(mine, other) if mine.keys() & other.keys() else _NOTHING
+def _difference(mine: Mapping[int, float], other: Mapping[int, float]) -> Interval | None:
+    return paired_difference(mine, other) if mine.keys() & other.keys() else None
 
 
 def _reason(

@@ -100,6 +100,8 @@ def table(
     if against and against not in (board.BEST, *labels):
         raise unknown("method", against, [board.BEST, *labels])
     shown = _columns(split(columns) if columns is not None else DEFAULT, records)
+    if not shown:
+        raise UserError(f"no record in {out} has a column of {columns!r}: no shifted sets were predicted")
     (by,) = _columns([sort], records)[:1]
     fold = board.fold_runs if runs else board.fold
     bounds = [_bound(text, records) for text in split(where)] if where else []

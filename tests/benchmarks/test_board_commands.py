@@ -108,6 +108,7 @@ def test_figures_are_written_and_named(folder):
     ("arguments", "message"),
     [
         (["table", "--columns", "nlll"], "unknown column 'nlll': did you mean 'nll'?"),
+        (["table", "--columns", "shift"], "no record in results has a column of 'shift'"),
         (["table", "--sort", "acuracy"], "unknown column 'acuracy': did you mean 'accuracy'?"),
         (["table", "--against", "mapp"], "unknown method 'mapp': did you mean 'map'?"),
         (["compare", "map", "mc_dropot"], "unknown method 'mc_dropot'"),

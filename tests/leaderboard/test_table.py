@@ -71,7 +71,7 @@ def test_costs_are_ratios_to_map_of_the_same_seed():
 
 
 def test_without_map_there_is_no_ratio_rather_than_a_wrong_one():
-    assert math.isnan(row_of([made("other")], "other").metrics["fit"].mean)
+    assert row_of([made("other")], "other").metrics["fit"] is None
 
 
 def test_a_failed_seed_stands_in_its_row_with_the_reason():
@@ -114,11 +114,11 @@ def test_ranked_rows_come_first_and_the_best_nll_leads():
     assert [row.method for row in fold(records, planned_of(records))] == ["b", "a", "c"]
 
 
-def test_json_is_a_list_of_rows_and_nan_is_a_string():
+def test_json_is_a_list_of_rows_nan_is_a_string_and_null_was_not_measured():
     rows = json.loads(as_json(fold([made()], planned_of([made()]))))
     assert set(rows[0]) == {"task", "method", "n", "ranked", "reason", "metrics"}
     assert rows[0]["metrics"]["accuracy"] == {"mean": 0.9, "low": "NaN", "high": "NaN"}
-    assert rows[0]["metrics"]["auroc_near"]["mean"] == "NaN"
+    assert rows[0]["metrics"]["auroc_near"] is None, "not measured"
 
 
 def test_csv_holds_every_number_of_the_rows():
@@ -141,11 +141,29 @@ def test_markdown_and_latex_have_a_cell_for_every_column():
     [
         (Interval(0.5, 0.4, 0.6), "0.500 ± 0.100"),
         (Interval(0.5, math.nan, math.nan), "0.500"),
-        (Interval(math.nan, math.nan, math.nan), "–"),
+        (Interval(math.nan, math.nan, math.nan), "NaN"),
+        (Interval(math.inf, math.nan, math.nan), "∞"),
+        (None, "–"),
     ],
 )
 def test_a_cell_shows_what_is_known(interval, text):
     assert cell(interval, 3) == text
+
+
+@pytest.mark.parametrize(("bad", "text"), [(math.nan, "NaN"), (math.inf, "∞")])
+def test_one_seed_that_is_not_finite_shows_sorts_last_and_is_in_no_top_group(bad, text):
+    records = [made("good", s, accuracy=0.9 + s / 100) for s in range(3)]
+    spoilt = [made("bad", s, accuracy=0.95 + s / 99) for s in range(3)]
+    spoilt[1] = spoilt[1].model_copy(update={"metrics": {"test": {"accuracy": 0.96, "nll": bad}}})
+    rows = fold([*spoilt, *records, *(made("map", s, accuracy=0.8) for s in range(3))], planned_of(spoilt + records))
+    assert [row.method for row in rows] == ["good", "bad"] and "nll" not in rows[1].top
+    shown = as_markdown(rows)
+    assert f"| {text} |" in shown and "NaN, ∞: of one seed at least" in shown and "–: not measured" in shown
+    assert csv_cell(as_csv(rows), "bad", "nll") in ("nan", "inf") and csv_cell(as_csv(rows), "bad", "auroc_near") == ""
+
+
+def csv_cell(text, method, key):
+    return next(line[key] for line in csv.DictReader(io.StringIO(text)) if line["method"] == method)
 
 
 def seeds(method, *accuracies, **changes):
@@ -187,6 +205,10 @@ def test_differences_are_paired_by_seed():
     rows = {row.method: row for row in fold(records, planned_of(records), against="map")}
     half = 12.706204736432095 * 0.01  # t quantile of 1 degree of freedom, standard error of 0.09 and 0.11
     assert rows["other"].metrics["accuracy"] == pytest.approx((0.1, 0.1 - half, 0.1 + half))
+    shown = as_markdown(list(rows.values()), against="map")
+    assert "+0.100 ± 0.127" in shown and "+1.00" not in shown and "ratios, as ever" in shown, (
+        "differences have a sign, ratios have none"
+    )
     best = {row.method: row for row in fold(records, planned_of(records), against="best")}
     assert best["map"].metrics["accuracy"].mean == pytest.approx(-0.1)
     assert best["other"].metrics["accuracy"].mean == 0.0
