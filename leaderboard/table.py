@@ -106,7 +106,7 @@ def fold(
     sort = sort or columns(["nll"])[0]
     needed = list({column.key: column for column in [*chosen, sort, *(bound.column for bound in where)]}.values())
     groups = _groups(records, planned, needed, costs)
-    groups = [group for group in groups if all(bound.holds(_interval(bound.column, group).mean) for bound in where)]
+    groups = [group for group in groups if all(_keeps(bound, group) for bound in where)]
     rows: list[Row] = []
     for task in dict.fromkeys(group.task for group in groups):
         members = [group for group in groups if group.task == task]
@@ -224,6 +224,11 @@ def _reason(
 
 def _place(run: Planned) -> tuple[str, str, int]:
     return run.task, run.method, run.seed
+
+
+def _keeps(bound: Bound, group: _Group) -> bool:
+    interval = _interval(bound.column, group)
+    return interval is not None and bound.holds(interval.mean)
 
 
 def _mean(values: Mapping[int, float]) -> float:
