@@ -88,8 +88,14 @@ def _items(
 
 
 def _per_item(folder: Path, record: Record, name: str, metric: str) -> np.ndarray:
+    """[N]: the metric of each image of a set; of ``shift/3``, its mean over the corruptions of that image."""
     file = predictions_path(path_of(folder, record))
     try:
-        return per_item(metric, load_predictions(file)[name])
-    except (FileNotFoundError, KeyError):
-        raise ValueError(f"{file}: no predictions of {name}") from None
+        sets = load_predictions(file)
+    except FileNotFoundError:
+        raise ValueError(f"{file}: no predictions") from None
+    kind, _, severity = name.partition("/")
+    same = [key for key in sets if key == name or (key.startswith(f"{kind}/") and key.split("/")[2:] == [severity])]
+    if not same:
+        raise ValueError(f"{file}: no predictions of {name}")
+    return np.mean([per_item(metric, sets[key]) for key in same], axis=0)

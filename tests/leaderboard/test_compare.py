@@ -24,9 +24,10 @@ def predictions(seed, skill, certain=False):
     return Predictions(log_probs, np.zeros(400, np.float32), np.zeros(400, np.float32), labels)
 
 
-def stored(folder, method, seed, skill, **changes):
+def stored(folder, method, seed, skill, shifts=(), **changes):
     """A record whose predictions lie beside it."""
     sets = {"test": predictions(seed, skill, **changes)}
+    sets |= {name: predictions(seed + i, skill / 2) for i, name in enumerate(shifts)}
     one = made(method, seed).model_copy(update={"metrics": score(sets)})
     file = predictions_path(path_of(folder, one))
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +47,15 @@ def test_both_intervals_hold_the_difference_of_the_means(tmp_path, metric):
     assert found.seeds.difference.mean == pytest.approx(difference)
     assert found.items is not None and found.items.mean == pytest.approx(difference, abs=1e-6)
     assert "better" in found.seeds.sentence and "which excludes 0" in found.sentence
+
+
+def test_a_mean_over_corruptions_is_resampled_by_image(tmp_path):
+    shifts = ["shift/fog/1", "shift/fog/5", "shift/snow/5"]
+    records = [stored(tmp_path, m, s, skill, shifts) for m, skill in (("good", 3.0), ("bad", 1.0)) for s in range(3)]
+    (column,) = columns(["nll_severity_5"], records)
+    (found,) = compare_methods(records, tmp_path, ("good", "bad"), column)
+    assert found.items is not None and found.items.mean == pytest.approx(found.means[0] - found.means[1], abs=1e-6)
+    assert "Over the 400 images of shift/5" in found.sentence
 
 
 def test_only_seeds_that_both_have_are_compared(tmp_path):
@@ -70,5 +80,5 @@ def test_infinite_values_are_named_and_not_averaged(tmp_path):
 def test_missing_predictions_are_named(tmp_path):
     records = [stored(tmp_path, "good", 0, 3.0), stored(tmp_path, "bad", 0, 1.0)]
     predictions_path(path_of(tmp_path, records[1])).unlink()
-    with pytest.raises(ValueError, match=r"bad0\.1\.safetensors: no predictions of test"):
+    with pytest.raises(ValueError, match=r"bad0\.1\.safetensors: no predictions"):
         compared(tmp_path, records)
