@@ -1,9 +1,14 @@
 """Documents say what the code says."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.documents import MARK, filled
 
@@ -28,6 +33,24 @@ def test_every_link_in_a_document_leads_somewhere(path):
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if MARK.search(path.read_text())], ids=lambda p: p.name)
 def test_tables_in_a_document_are_what_the_published_records_say(path):
     assert filled(path.read_text(), ROOT) == path.read_text()
+
+
+@pytest.mark.slow
+def test_the_task_on_ones_own_images_in_the_readme_runs(tmp_path):
+    for name, text in re.findall(r"```toml\n# (\S+)\n(.*?)```", (ROOT / "README.md").read_text(), re.S):
+        (tmp_path / name).write_text(text.replace("epochs = 30", "epochs = 1"))
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 900), ("test", 100)):
+        for i in range(count):
+            folder = tmp_path / "leaves" / split / ("oak", "beech")[i % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 120, (40, 36, 3), dtype=np.uint8)
+            pixels[..., i % 2] += 100
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+    command = [Path(sys.executable).with_name("ivi"), "run", "leaves-resnet18.toml", "-m", "map", "-s", "1"]
+    environment = os.environ | {"IVI_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "map · seed 0  ok" in done.stdout, done.stdout + done.stderr
 
 
 def test_readme_has_the_commands_that_ci_runs():

@@ -77,10 +77,10 @@ def test_a_document_gets_the_output_of_the_commands_that_its_marks_name(folder, 
     suite = folder / "tiny.toml"
     table, comparison = f"ivi table {suite} -c nll", f"ivi compare 'mc_dropout(passes=4)' map --suite {suite}"
     page = tmp_path / "page.md"
-    page.write_text(f"# A\n<!-- {table} -->\nold\n<!-- end -->\nB\n<!-- {comparison} -->\n<!-- end -->\n")
+    page.write_text(f"# A\n<!-- {table} -->\noutdated\n<!-- end -->\nB\n<!-- {comparison} -->\n<!-- end -->\n")
     ivi("table", "--write", page, cwd=folder)
     text = page.read_text()
-    assert f"<!-- {table} -->\n| method | n | NLL, nats ↓ |\n" in text and "old" not in text
+    assert f"<!-- {table} -->\n| method | n | NLL, nats ↓ |\n" in text and "outdated" not in text
     assert f"B\n<!-- {comparison} -->\n```text\ndigits-mlp\nNLL, nats ↓: mc_dropout(passes=4) 0." in text
     ivi("table", "--write", page, cwd=folder)
     assert page.read_text() == text
