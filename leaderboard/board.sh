@@ -1,0 +1,32 @@
+#!/bin/sh
+# Make the published board: every run, cost, figure and table. It goes on where it stopped; to begin from nothing, remove
+# leaderboard/records first. Two cores take about five hours.
+set -eu
+cd "$(dirname "$0")/.."
+
+suite() { # NAME TASK...: runs, and what every method costs on each task
+    name=$1 && shift
+    ivi run "$name" --device cpu --out "leaderboard/records/$name"
+    for task in "$@"; do
+        ls "leaderboard/records/$name/$task"/cpu-*.cost.json >/dev/null 2>&1 ||
+            ivi cost "$task" --methods "$methods" --device cpu --rounds 7 --out "leaderboard/records/$name"
+    done
+}
+
+methods=map,deep_ensemble,mc_dropout,laplace,kl_vi,implicit_vi,implicit_vi_shared
+suite quick mnist5k-lenet5
+suite fashion fashion-lenet5
+suite fashion-resnet fashion-resnet-gn fashion-resnet-bn
+suite ablations
+suite draws
+
+for name in fashion draws; do
+    ivi figures "$name" --device cpu --out "leaderboard/records/$name" --to "docs/board/$name"
+done
+ivi theory --out docs/board/theory
+ivi transfer --out docs/board/transfer
+
+for page in README.md leaderboard/README.md docs/findings.md; do
+    ivi table --write "$page"
+done
+ivi verify leaderboard/records
