@@ -167,6 +167,9 @@ def _apply_linear(self: RandomLayer, x: Tensor, weight: Tensor, bias: Tensor | N
 
 
 def _apply_conv(self: RandomLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if weight.shape == self.weight.shape and weight.stride() != self.weight.stride():
+        # Strides are how a convolution knows that its network is in channels_last.
+        weight = torch.empty_like(self.weight, dtype=weight.dtype, requires_grad=False).copy_(weight)
     return cast(nn.Conv2d, self)._conv_forward(x, weight, bias)
 
 

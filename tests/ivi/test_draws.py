@@ -303,6 +303,20 @@ def test_channels_last_changes_nothing(lenet):
         torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("noise", ["shared", "antithetic"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_random_convolution_keeps_its_network_in_channels_last(noise, channels):
+    x = torch.randn(6, channels, 8, 8).to(memory_format=torch.channels_last)
+    layer = nn.Sequential(nn.Conv2d(channels, 4, 3)).to(memory_format=torch.channels_last)
+    assert layer(x).is_contiguous(memory_format=torch.channels_last)
+    net = ivi.variationalize(layer, layers="all", noise=noise, example=x)
+    seen = []
+    net[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    net(x)
+    ivi.predict(net, x, 3)
+    assert len(seen) >= 4 and all(one.is_contiguous(memory_format=torch.channels_last) for one in seen)
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # inside torch.compile
 @pytest.mark.parametrize("noise", ["shared", "antithetic", "per_example"])
 def test_a_compiled_network_with_a_generator_agrees_with_eager(lenet, noise):
