@@ -88,7 +88,6 @@ def test_fashion_mnist_from_debian_and_from_a_parquet_copy_give_the_same_records
         for part in ("run_id", "task", "metrics"):
             assert record[part] == copy[method][part]
         assert record["predictions"]["sha256"] == copy[method]["predictions"]["sha256"]
-        assert record["metrics"]["test"]["accuracy"] > 0.3
     decoded = [
         path.name.partition("-")[0] for path in (tmp_path / "cache-copy" / "fashion_mnist").glob("*.safetensors")
     ]
