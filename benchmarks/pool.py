@@ -106,6 +106,7 @@ def run_jobs(
 
 
 def _fork_server() -> ForkServerContext:
+    os.environ["PYTHONSAFEPATH"] = "1"  # else the server imports a folder `benchmarks` of wherever it was started
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     return context

@@ -73,6 +73,14 @@ def test_two_methods_are_compared_in_plain_sentences(folder):
     assert "Over the 500 images of test, these trainings held fixed" in shown and "paired bootstrap" in shown
 
 
+def test_a_folder_of_the_name_of_a_package_is_no_part_of_the_program(folder, tmp_path):
+    for name in ("benchmarks", "baselines", "leaderboard", "ivi"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('a stranger was imported')")
+    done = ivi("run", folder / "tiny.toml", "--methods", "map", "--seeds", 1, cwd=tmp_path)
+    assert "map · seed 0  ok" in done.stdout
+
+
 def test_a_document_gets_the_output_of_the_commands_that_its_marks_name(folder, tmp_path):
     suite = folder / "tiny.toml"
     table, comparison = f"ivi table {suite} -c nll", f"ivi compare 'mc_dropout(passes=4)' map --suite {suite}"
