@@ -48,10 +48,13 @@ def transfer(
     seed: Annotated[int, typer.Option(help="Seed of weights and noise.")] = 0,
 ) -> None:
     """Does the best learning rate stay put as networks grow wider? Standard against maximal-update parametrization."""
+    import torch
+
     from benchmarks.data import load
     from benchmarks.data.spec import read_spec
     from ivi.transfer import run_transfer
 
+    torch.set_num_threads(1)  # these products are small: threads would wait for each other most of the time
     splits = read_spec(dataset).splits
     images = load(dataset, "train" if "train" in splits else next(iter(splits)))
     assert images.labels is not None
