@@ -16,14 +16,17 @@ suite() { # NAME TASK...: runs, and what every method costs on each task
 methods=map,deep_ensemble,mc_dropout,laplace,kl_vi,implicit_vi,implicit_vi_shared
 suite quick mnist5k-lenet5
 suite fashion fashion-lenet5
+suite fashion-resnet fashion-resnet-gn
+ivi run norms --device cpu --out leaderboard/records/fashion-resnet # its other half are runs of fashion-resnet
 suite ablations
 suite warmup
 suite draws
 
-ivi figures fashion --device cpu --out leaderboard/records/fashion --to docs/board/fashion
-if ls leaderboard/records/draws/*/*/*.safetensors >/dev/null 2>&1; then # not where they are left out of the repository
-    ivi figures draws --device cpu --out leaderboard/records/draws --to docs/board/draws
-fi
+for name in fashion fashion-resnet draws; do
+    if ls "leaderboard/records/$name"/*/*/*.safetensors >/dev/null 2>&1; then # not where they are left out of the repository
+        ivi figures "$name" --device cpu --out "leaderboard/records/$name" --to "docs/board/$name"
+    fi
+done
 ivi theory --out docs/board/theory
 ivi transfer --fast --out docs/board/transfer
 
