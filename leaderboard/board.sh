@@ -17,7 +17,10 @@ methods=map,deep_ensemble,mc_dropout,laplace,kl_vi,implicit_vi,implicit_vi_share
 suite quick mnist5k-lenet5
 suite fashion fashion-lenet5
 suite fashion-resnet fashion-resnet-gn
-ivi run norms --device cpu --out leaderboard/records/fashion-resnet # its other half are runs of fashion-resnet
+for name in norms layers; do # on the runs of fashion-resnet
+    ivi run "$name" --device cpu --out leaderboard/records/fashion-resnet
+done
+suite short
 suite ablations
 suite warmup
 suite draws
