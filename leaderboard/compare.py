@@ -14,7 +14,7 @@ from leaderboard.record import Record, latest, path_of
 from leaderboard.scoring import PER_ITEM, per_item
 from leaderboard.statistics import Comparison, Interval, compare, item_interval
 from leaderboard.table import BASELINE, values_by_seed
-from leaderboard.verify import predictions_path
+from leaderboard.verify import is_left_out, predictions_path
 
 
 class TaskComparison(NamedTuple):
@@ -47,7 +47,7 @@ def compare_methods(
         column: the metric, or a cost as its ratio to MAP of the same seed.
 
     Raises:
-        ValueError: a predictions file is missing or damaged.
+        ValueError: a predictions file is damaged, or missing and not left out by name (`leaderboard.verify.LEFT_OUT`).
     """
     runs: dict[tuple[str, int], dict[str, dict[int, Record]]] = {}
     for record in latest(list(records)).values():
@@ -74,6 +74,8 @@ def _items(
 ) -> tuple[Interval | None, str]:
     if column.place is None or column.place[1] not in PER_ITEM:
         return None, f"{column.key} is not a mean over images, so there is no interval over test images."
+    if any(is_left_out(path_of(folder, record), folder) for record in (*first, *second)):
+        return None, "Predictions are left out of this folder, so there is no interval over test images."
     name, metric = column.place
     a, b = (np.stack([_per_item(folder, record, name, metric) for record in side]) for side in (first, second))
     if not (np.isfinite(a).all() and np.isfinite(b).all()):

@@ -12,7 +12,7 @@ from leaderboard.compare import compare_methods
 from leaderboard.predictions import Predictions, save_predictions
 from leaderboard.record import path_of
 from leaderboard.scoring import score
-from leaderboard.verify import predictions_path
+from leaderboard.verify import LEFT_OUT, predictions_path
 
 
 def predictions(seed, skill, certain=False):
@@ -82,3 +82,15 @@ def test_missing_predictions_are_named(tmp_path):
     predictions_path(path_of(tmp_path, records[1])).unlink()
     with pytest.raises(ValueError, match=r"bad0\.1\.safetensors: no predictions"):
         compared(tmp_path, records)
+
+
+def test_seeds_are_compared_where_predictions_are_left_out_by_name(tmp_path):
+    records = [stored(tmp_path, m, s, skill) for m, skill in (("good", 3.0), ("bad", 1.0)) for s in range(3)]
+    with_predictions = compared(tmp_path, records)[0]
+    predictions_path(path_of(tmp_path, records[0])).unlink()
+    with pytest.raises(ValueError, match="no predictions"):
+        compared(tmp_path, records)
+    (tmp_path / LEFT_OUT).write_text("*/good/*\n")
+    (found,) = compared(tmp_path, records)
+    assert found.seeds == with_predictions.seeds
+    assert found.items is None and "left out" in found.sentence
