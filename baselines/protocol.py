@@ -1,20 +1,21 @@
 """What a method is: read this file first.
 
 A method is a frozen dataclass whose fields are its hyperparameters. It is given a `Problem` and returns a `Predictor`.
-The harness owns the data, the networks, the likelihood, the clock and the metrics; no method sees a test image.
-The protocol is structural: a method from elsewhere need not import this package.
+The harness owns the data, the networks, the likelihood, the clock and the metrics; the process in which a method is
+fitted holds no evaluation data. The protocol is structural: a method from elsewhere need not import this package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from baselines.likelihood import Likelihood
     from baselines.recipe import Recipe
     from baselines.seeds import Seeds
 
@@ -27,32 +28,38 @@ class Unsupported(Exception):
 class Predictor(Protocol):
     """A fitted method. In practice a `torch.nn.Module`, which has the last two members for nothing."""
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Logits of every member (weight draw, pass, ensemble member; one for a point estimate).
+    def outputs(self, x: Tensor) -> Tensor:
+        """Outputs of every member (weight draw, pass, ensemble member; one for a point estimate).
 
-        Weight-space methods fix their draws once, so that the logits of an image depend neither on the batch it
+        Weight-space methods fix their draws once, so that the outputs of an example depend neither on the batch it
         stands in nor on how often one asks.
 
         Args:
-            x: normalized images, [batch, channels, height, width], on the problem's device.
+            x: one tensor [batch, ...] on the problem's device: normalized pixels or features.
 
         Returns:
-            [members, batch, classes]. The harness averages the members' *probabilities*.
+            [members, batch, outputs]: logits, or mean and log-variance in standardized units. The harness averages the
+            members' predictive distributions.
         """
         ...
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """Everything that `logits` depends on and the method's fields do not say, as named tensors."""
+        """Everything that `outputs` depends on and the method's fields do not say, as named tensors."""
         ...
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> Any:
-        """Take the state of another predictor of the same method and problem; `logits` is then the same."""
+        """Take the state of another predictor of the same method and problem; `outputs` is then the same."""
         ...
 
 
 @runtime_checkable
 class Method(Protocol):
-    """Hyperparameters, and the two things one can do with them."""
+    """Hyperparameters, and the two things one can do with them.
+
+    It may have three more attributes: ``recipe_changes``, a mapping of recipe fields that it must change, which stands
+    in its record; ``uses``, pairs (method, member) of the fits that it asks its problem for, which are then made once
+    for all who use them; ``map_equivalent``, hyperparameters with which it is MAP.
+    """
 
     def predictor(self, problem: Problem) -> Predictor:
         """An untrained predictor for ``problem``, ready to be fitted or to load a state."""
@@ -64,11 +71,11 @@ class Method(Protocol):
 
 
 class BatchSource(Protocol):
-    """Labelled images, normalized, on the device: ``x`` float [batch, channels, height, width], ``y`` int64 [batch]."""
+    """Labelled examples on the device: ``x`` [batch, ...]; ``y`` [batch], int64 classes or float32 numbers."""
 
     @property
     def num_examples(self) -> int:
-        """How many images there are."""
+        """How many examples there are."""
         ...
 
     def shuffled(self, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -79,7 +86,7 @@ class BatchSource(Protocol):
         ...
 
     def ordered(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in its stored order, never augmented."""
+        """Every example once, in its stored order, never augmented."""
         ...
 
 
@@ -87,40 +94,64 @@ def _no_progress(done: int, total: int) -> None:
     """Report nothing."""
 
 
+def _fit_here(method: Method, problem: Problem) -> Predictor:
+    return method.fit(problem)
+
+
 @dataclass(frozen=True)
 class Problem:
-    """All that a method may know.
+    """All that a method may know. A changed one (`dataclasses.replace`) is another problem, and its fits are others.
 
     Attributes:
-        num_classes: number of classes.
-        input_shape: (channels, height, width).
-        train, validation: batch sources; there is no test data in a problem.
-        recipe: the task's training recipe, after the changes that the method declares in an attribute
-            ``recipe_changes`` (a mapping of recipe fields, if it has one); they stand in the record.
+        likelihood: what outputs mean, and the loss to train them with.
+        example: [1, ...]: an input of zeros of the right shape and type, on ``device``.
+        train, validation: batch sources; there is no evaluation data in a problem, nor in its process.
+        recipe: the task's training recipe, after the changes that the method declares.
         device: where networks and batches live.
-        seeds: random axes; only ``noise`` differs between methods.
-        make_model: (init seed) -> a new network on ``device``.
-        reuse: (method, problem) -> its fitted predictor, fitted once and its cost charged to whoever uses it.
+        seeds: random axes; only noise differs between methods.
+        make_model: (seed) -> a new network on ``device`` with initial weights that the seed decides.
+        fitter: (method, problem) -> its fitted predictor; the harness gives one that knows what is fitted already.
         progress: (steps done, steps in all), called now and then by the training loop.
     """
 
-    num_classes: int
-    input_shape: tuple[int, int, int]
+    likelihood: Likelihood
+    example: Tensor
     train: BatchSource
     validation: BatchSource
     recipe: Recipe
     device: torch.device
     seeds: Seeds
     make_model: Callable[[int], nn.Module] = field(repr=False)
-    reuse: Callable[[Method, Problem], Predictor] = field(default=lambda m, p: m.fit(p), repr=False)
+    fitter: Callable[[Method, Problem], Predictor] = field(default=_fit_here, repr=False)
     progress: Callable[[int, int], None] = field(default=_no_progress, repr=False)
 
-    def new_model(self, member: int = 0) -> nn.Module:
-        """A network with the initial weights of ``member``: the same for every method of a seed."""
-        from baselines.seeds import derive_seed
+    def new_model(self) -> nn.Module:
+        """A network with the initial weights of this seed and member: the same for every method."""
+        return self.make_model(self.seeds.weights)
 
-        return self.make_model(derive_seed(self.seeds.init, member))
+    def member(self, index: int) -> Problem:
+        """The problem of an ensemble's member: other initial weights, order and noise. Member 0 is the problem itself."""
+        return replace(self, seeds=self.seeds.of_member(index))
+
+    def of(self, method: Method) -> Problem:
+        """The problem as ``method`` is given it: with the recipe that it declares, and noise of its own."""
+        recipe = self.recipe.model_copy(update=recipe_changes(method))
+        return replace(self, recipe=recipe, seeds=replace(self.seeds, method=key_of(method)))
 
     def fit(self, method: Method) -> Predictor:
-        """Fit another method on this problem, or take it from where it has been fitted already (Laplace on MAP)."""
-        return self.reuse(method, self)
+        """Fit a method on this problem, or take it from where it has been fitted already (Laplace on MAP)."""
+        return self.fitter(method, self.of(method))
+
+
+def recipe_changes(method: Method) -> dict[str, Any]:
+    """What ``method`` declares to change in the task's recipe."""
+    return dict(getattr(method, "recipe_changes", {}))
+
+
+def key_of(method: Method) -> str:
+    """A method's class and all its hyperparameters in words: equal for equal methods, on every machine."""
+    if not is_dataclass(method):
+        return type(method).__name__
+    values = ((one.name, getattr(method, one.name)) for one in fields(method))
+    words = (f"{name}={key_of(value) if is_dataclass(value) else repr(value)}" for name, value in values)
+    return f"{type(method).__name__}({', '.join(words)})"

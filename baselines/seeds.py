@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 def derive_seed(*keys: int | str) -> int:
@@ -19,19 +19,43 @@ def derive_seed(*keys: int | str) -> int:
 
 @dataclass(frozen=True)
 class Seeds:
-    """The random axes of a run.
+    """The random axes of a fit.
 
     ``init`` (initial weights) and ``order`` (of batches) are the same for every method of a seed, so that differences
-    between methods are paired; ``noise`` (dropout masks, weight draws) is the method's own. The split of the data is
-    the task's, the same for every seed, so that all runs of a task are judged on the same test images.
+    between methods are paired. Noise (dropout masks, weight draws) is the method's own: ``method`` says whose, as
+    `baselines.protocol.key_of` writes it, never as a table calls it. Members of an ensemble differ in all three. The
+    split of the data is the task's, the same for every seed, so that all runs are judged on the same test data.
     """
 
     init: int
     order: int
-    noise: int
+    root: int
+    method: str = ""
+    member: int = 0
 
     @classmethod
-    def of(cls, task: str, seed: int, method: str) -> Seeds:
-        """Seeds of one run. Only ``noise`` depends on the method."""
-        shared = {axis: derive_seed(axis, task, seed) for axis in ("init", "order")}
-        return cls(**shared, noise=derive_seed("noise", task, seed, method))
+    def of(cls, task: str, seed: int) -> Seeds:
+        """Seeds of one run."""
+        return cls(*(derive_seed(axis, task, seed) for axis in ("init", "order", "noise")))
+
+    @property
+    def weights(self) -> int:
+        """Seed of the initial weights."""
+        return derive_seed(self.init, self.member)
+
+    def epoch(self, number: int) -> int:
+        """Seed of the batch order of one epoch."""
+        return derive_seed(self.order, self.member, number)
+
+    def noise(self, purpose: str) -> int:
+        """Seed of the method's own noise for one purpose."""
+        return derive_seed(self.root, self.method, purpose, self.member)
+
+    def of_member(self, index: int) -> Seeds:
+        """Seeds of a member; those of member 0 are one's own. Members of a member are nobody else's."""
+        if index == 0:
+            return self
+        if self.member == 0:
+            return replace(self, member=index)
+        axes = {axis: derive_seed(axis, getattr(self, axis), self.member) for axis in ("init", "order", "root")}
+        return replace(self, **axes, member=index)

@@ -1,4 +1,4 @@
-"""The one training loop. Every method that trains a network trains it here."""
+"""The one training loop. Every method that trains a network trains it here; its seams are arguments."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import SGD, AdamW, Optimizer
 
 from baselines.protocol import Problem
 from baselines.recipe import Recipe
-from baselines.seeds import derive_seed
 
-Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Groups = list[dict[str, Any]]
+Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 CHECK_EVERY = 100
 """Steps between two looks at the loss: each look waits for the device."""
@@ -29,58 +28,76 @@ class Diverged(TrainingError):
     """The loss is no longer a finite number."""
 
 
-def cross_entropy(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Mean cross-entropy of one forward pass, nats. For a variational network this is one draw of the expected loss."""
-    return F.cross_entropy(model(x), y)
+def expected_loss(problem: Problem) -> Loss:
+    """The likelihood's mean loss of one forward pass, nats. For a variational network: one draw of the expected loss."""
+    return lambda model, x, y: problem.likelihood.loss(model(x), y)
 
 
 def train(
     model: nn.Module,
     problem: Problem,
     *,
-    member: int = 0,
-    objective: Objective = cross_entropy,
-    groups: Iterable[dict[str, Any]] | None = None,
+    loss: Loss | None = None,
+    groups: Groups | None = None,
+    optimizer: Callable[[Groups], Optimizer] | None = None,
+    after_step: Callable[[int, int], None] | None = None,
 ) -> None:
     """Train ``model`` in place as the problem's recipe says, and leave it in eval mode.
 
     Args:
         model: a network whose parameters are on ``problem.device``.
         problem: training data, recipe, seeds.
-        member: which member of an ensemble this is; decides batch order and noise.
-        objective: (model, x, y) -> scalar loss to minimise.
+        loss: (model, x, y) -> scalar to minimise; the likelihood's loss by default.
         groups: optimizer groups, each with ``params`` and perhaps ``lr`` and ``weight_decay``; all parameters in one
             group by default.
+        optimizer: groups -> the optimizer; the recipe's by default. Its ``step`` is handed a closure that computes loss
+            and gradient anew, so that an optimizer may look at several points; the schedule scales each group's ``lr``.
+        after_step: (steps done, steps in all), called after every step: running averages, snapshots.
 
     Raises:
         TrainingError: a trainable parameter is in no group or in two, or never got a gradient.
         Diverged: the loss became NaN or infinite.
     """
     recipe, total = problem.recipe, problem.recipe.steps(problem.train.num_examples)
-    optimizer = make_optimizer(recipe, groups or [{"params": list(model.parameters())}])
-    check_groups(model, optimizer)
-    base_lrs = [group["lr"] for group in optimizer.param_groups]
-    torch.manual_seed(derive_seed(problem.seeds.noise, "train", member))
+    groups = groups or [{"params": list(model.parameters())}]
+    stepping = optimizer(groups) if optimizer else make_optimizer(recipe, groups)
+    check_groups(model, stepping)
+    base_lrs = [group["lr"] for group in stepping.param_groups]
+    unreached = {name: p for name, p in model.named_parameters() if p.requires_grad} if total else {}
+    torch.manual_seed(problem.seeds.noise("train"))
     model.train()
-    autocast = torch.autocast(problem.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
-    for step, (x, y) in enumerate(_batches(problem, member, total)):
+    for step, (x, y) in enumerate(_batches(problem, total)):
         factor = lr_factor(recipe, step, total)
-        for group, lr in zip(optimizer.param_groups, base_lrs, strict=True):
+        for group, lr in zip(stepping.param_groups, base_lrs, strict=True):
             group["lr"] = lr * factor
+        value: Any = stepping.step(_closure(model, problem, stepping, loss or expected_loss(problem), x, y))
+        unreached = {name: p for name, p in unreached.items() if p.grad is None}
+        if after_step is not None:
+            after_step(step + 1, total)
+        if (step + 1) % CHECK_EVERY == 0 or step + 1 == total:
+            if not math.isfinite(float(value)):
+                raise Diverged(f"the loss is {float(value)} at step {step + 1} of {total}")
+            problem.progress(step + 1, total)
+    if unreached:
+        raise TrainingError(f"parameters that no gradient ever reached: {', '.join(unreached)}")
+    model.eval()
+
+
+def _closure(
+    model: nn.Module, problem: Problem, optimizer: Optimizer, loss: Loss, x: Tensor, y: Tensor
+) -> Callable[[], Tensor]:
+    recipe = problem.recipe
+
+    def compute() -> Tensor:
         optimizer.zero_grad()
-        with autocast:
-            loss = objective(model, x, y)
-        loss.backward()
+        with torch.autocast(problem.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            value = loss(model, x, y)
+        value.backward()
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-        optimizer.step()
-        if (step + 1) % CHECK_EVERY == 0 or step + 1 == total:
-            if not math.isfinite(loss.item()):
-                raise Diverged(f"the loss is {loss.item()} at step {step + 1} of {total}")
-            problem.progress(step + 1, total)
-    if total:
-        check_reached(model)
-    model.eval()
+        return value
+
+    return compute
 
 
 def lr_factor(recipe: Recipe, step: int, total: int) -> float:
@@ -112,21 +129,11 @@ def check_groups(model: nn.Module, optimizer: Optimizer) -> None:
         raise TrainingError(f"parameters must be in exactly one optimizer group, these are in as many: {wrong}")
 
 
-def check_reached(model: nn.Module) -> None:
-    """Raise `TrainingError` if a trainable parameter has never got a gradient.
-
-    One that has, yet kept its value, may be right (a bias before batch normalization): the record's audit names it.
-    """
-    idle = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
-    if idle:
-        raise TrainingError(f"parameters that no gradient ever reached: {', '.join(idle)}")
-
-
-def _batches(problem: Problem, member: int, total: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """``total`` training batches, epoch after epoch, in the order of ``member``."""
+def _batches(problem: Problem, total: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """``total`` training batches, epoch after epoch."""
     step, epoch = 0, 0
     while step < total:
-        for batch in problem.train.shuffled(problem.recipe.batch_size, derive_seed(problem.seeds.order, member, epoch)):
+        for batch in problem.train.shuffled(problem.recipe.batch_size, problem.seeds.epoch(epoch)):
             if step == total:
                 return
             yield batch
