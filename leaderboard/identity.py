@@ -1,0 +1,105 @@
+"""Who a run is: everything that decides its numbers, and the short hash that names it. A reader can recompute it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+RULES = 2
+"""Grows when the rules of comparison (docs/rules.md) change what a number means; part of every run's identity."""
+DEEPEST = 8
+"""Levels of nesting in a free value."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
+MethodName = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_.-]*/)?[a-z0-9][a-z0-9_.-]*$", max_length=120)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+def _shallow(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        level = [one for part in level for one in _inside(part)]
+    if level:
+        raise ValueError(f"nested more than {DEEPEST} levels deep")
+    return value
+
+
+def _inside(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
+
+
+Values = Annotated[dict[str, JsonValue], AfterValidator(_shallow)]
+"""Free values of a config: JSON, not nested deeply."""
+
+
+class Part(BaseModel):
+    """A frozen part of what is kept; unknown fields are refused, NaN and infinities are strings in JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class DataIdentity(Part):
+    """The data set: its name, the SHA-256 of its spec, and that of the hashes of all sets that were cut from it."""
+
+    name: Name
+    spec: Sha256
+    content: Sha256
+
+
+class TaskIdentity(Part):
+    """The task. ``split``: sizes and seed; ``evaluation``: out-of-distribution sets and corruptions, by name."""
+
+    name: Name
+    version: Count
+    likelihood: Literal["categorical", "gaussian"]
+    outputs: Count
+    data: DataIdentity
+    split: Values
+    model: Values
+    recipe: Values
+    evaluation: Values
+
+
+class MethodIdentity(Part):
+    """The method: ``source`` is the SHA-256 of its file; ``package`` is None for one that was loaded from a path."""
+
+    name: MethodName
+    package: str | None
+    package_version: str | None
+    source: Sha256
+    resolved: Values
+
+
+class Identity(Part):
+    """All that decides a run's numbers but for the code and the machine, which its environment names."""
+
+    rules: Count = RULES
+    task: TaskIdentity
+    method: MethodIdentity
+    seed: Count
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def run_id(self) -> str:
+        """First twelve digits of the SHA-256 of the canonical JSON: equal runs have equal ids on every machine."""
+        return digest(self.model_dump(mode="json"))[:12]
+
+    @property
+    def row(self) -> str:
+        """The same without the seed: what the runs of one row have in common."""
+        return digest(self.model_dump(mode="json", exclude={"seed"}))[:12]
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON of ``value``: sorted keys, no spaces."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def content_of(sets: Mapping[str, Any]) -> str:
+    """`DataIdentity.content` of ``sets``: name -> something with ``n``, ``inputs`` and ``labels`` (`record.SetInfo`)."""
+    return digest({name: [one.n, one.inputs, one.labels] for name, one in sets.items()})
