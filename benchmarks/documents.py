@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from baselines.names import UserError
-from benchmarks.environment import cores
+from benchmarks.measure.environment import cores
 
 MARK = re.compile(r"<!-- ivi (?P<command>(?P<name>table|compare) .*?) -->\n.*?<!-- end -->\n", re.S)
 """A command of `ivi table` or `ivi compare`, what it printed, and the end."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.environment import cores
-from benchmarks.pool import prepare_data, run_jobs
+from benchmarks.measure.environment import cores
+from benchmarks.executors.local import prepare_data, run_jobs
 from benchmarks.progress import SuiteProgress
 from benchmarks.results import drop_fits, estimates, jobs_to_do, writing
 from benchmarks.suite import Run

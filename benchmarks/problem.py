@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from baselines.names import UserError
 from baselines.protocol import BatchSource, Method, Predictor, Problem
 from baselines.seeds import Seeds
-from benchmarks import data, models
+from benchmarks import data
+from benchmarks.models import vision as models
 from benchmarks.data.spec import DataSpec, read_spec
-from benchmarks.environment import cores
+from benchmarks.measure.environment import cores
 from benchmarks.suite import Run, Task, TaskShift
 
 Stored = data.Images | data.StreamSource

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from baselines.names import UserError
-from benchmarks.pool import Job
+from benchmarks.executors.local import Job
 from benchmarks.suite import Run
 from leaderboard.record import Record, latest
 from leaderboard.table import Planned

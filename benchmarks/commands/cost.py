@@ -15,7 +15,7 @@ from baselines.names import UserError
 from baselines.registry import known_methods
 from baselines.spec import parse, split
 from benchmarks.commands.options import RESULTS, Device, Out, bar, chosen_device, console
-from benchmarks.environment import cores
+from benchmarks.measure.environment import cores
 from benchmarks.suite import load_task
 from benchmarks.views import print_whole
 from leaderboard.cost import CostRecord, MethodCost, quartiles, ratios, write_cost
@@ -51,8 +51,8 @@ def cost(
     where = chosen_device(device)
     for name, level in (("KINETO_LOG_LEVEL", "99"), ("TORCH_CPP_LOG_LEVEL", "3")):
         os.environ.setdefault(name, level)  # before torch is imported: its profiler writes to stderr
-    from benchmarks.cost import measure
-    from benchmarks.energy import energy_counter
+    from benchmarks.measure.cost import measure
+    from benchmarks.measure.energy import energy_counter
 
     threads, joules = threads or (1 if where == "cpu" else cores()), energy_counter(where)
     with bar(f"cost of {chosen.name}") as progress:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from baselines.names import UserError
 from benchmarks.data.spec import DataError
-from benchmarks.environment import begin
+from benchmarks.measure.environment import begin
 from benchmarks.suite import Run, Task
 from leaderboard.record import Error, Record, write
 
-PRELOAD = ["benchmarks.run"]
+PRELOAD = ["benchmarks.measure.run"]
 """Imports torch and timm, which costs seconds: done once, in the fork server."""
 
 OnProgress = Callable[[Run, str, int, int], None]
@@ -140,7 +140,7 @@ def _work(job: Job, folder: Path, threads: int, connection: Connection) -> None:
     """Make one run, in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    from benchmarks.run import execute
+    from benchmarks.measure.run import execute
 
     def report(phase: str, done: int, total: int) -> None:
         connection.send((phase, done, total))

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.suite import Run
 from leaderboard.record import Environment, MethodInfo, Record, TaskInfo
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 OURS = ("ivi", "baselines", "benchmarks", "leaderboard")
 PACKAGES = (
     "ivi-bench",
@@ -43,7 +43,7 @@ def code_hash() -> str:
 def commit() -> tuple[str | None, bool | None]:
     """Commit of the checkout, and whether its code was changed since; (None, None) outside of a checkout."""
     head = _git("rev-parse", "HEAD")
-    if head is None or _git("ls-files", "--error-unmatch", "benchmarks/environment.py") is None:
+    if head is None or _git("ls-files", "--error-unmatch", "benchmarks/measure/environment.py") is None:
         return None, None
     code = [f":(glob){package}/**/*.{kind}" for package in OURS for kind in ("py", "toml")]
     return head, bool(_git("status", "--porcelain", "--", *code, "pyproject.toml"))

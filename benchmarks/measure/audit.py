@@ -14,7 +14,7 @@ def audit(untrained: Predictor, fitted: Predictor, random: list[str]) -> Audit:
     Args:
         untrained: the method's predictor before it is fitted; it is started alike every time.
         fitted: after it.
-        random: names of the random modules, from `benchmarks.probe`.
+        random: names of the random modules, from `benchmarks.measure.probe`.
     """
     if not isinstance(fitted, nn.Module):
         return Audit(random=random)

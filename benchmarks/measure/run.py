@@ -11,12 +11,12 @@ import torch
 
 from baselines.protocol import Predictor, Unsupported
 from baselines.train import Diverged
-from benchmarks.audit import audit, count_parameters, state_bytes
-from benchmarks.clock import Clock, Reading
-from benchmarks.environment import begin, code_hash
-from benchmarks.evaluate import BATCH_SIZE, predict
-from benchmarks.fits import Fits
-from benchmarks.probe import probe
+from benchmarks.measure.audit import audit, count_parameters, state_bytes
+from benchmarks.measure.clock import Clock, Reading
+from benchmarks.measure.environment import begin, code_hash
+from benchmarks.measure.evaluate import BATCH_SIZE, predict
+from benchmarks.measure.fits import Fits
+from benchmarks.measure.probe import probe
 from benchmarks.problem import load_task_data, make_problem, recipe_changes, warm_up
 from benchmarks.suite import Run
 from leaderboard.predictions import save_predictions

@@ -13,11 +13,11 @@ import torch
 from baselines.protocol import Method, Predictor, Problem
 from baselines.recipe import Recipe
 from baselines.spec import MethodSpec, parse
-from benchmarks.audit import count_parameters, state_bytes
-from benchmarks.clock import Clock
-from benchmarks.environment import begin, environment
-from benchmarks.evaluate import BATCH_SIZE, predict
-from benchmarks.probe import (  # first: it sets a variable for torch
+from benchmarks.measure.audit import count_parameters, state_bytes
+from benchmarks.measure.clock import Clock
+from benchmarks.measure.environment import begin, environment
+from benchmarks.measure.evaluate import BATCH_SIZE, predict
+from benchmarks.measure.probe import (  # first: it sets a variable for torch
     FirstBatches,
     fit_flops,
     peak_bytes,
@@ -82,7 +82,7 @@ def measure(
         rounds: turns of each method.
         steps: of the longest fit that is timed.
         report: (turns done, turns in all).
-        joules: reads what the device has used so far, see `benchmarks.energy`; None: energy is not measured.
+        joules: reads what the device has used so far, see `benchmarks.measure.energy`; None: energy is not measured.
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True

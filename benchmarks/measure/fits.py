@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from baselines.protocol import Method, Predictor, Problem
 from baselines.spec import spec_of
-from benchmarks.clock import Clock, Reading
+from benchmarks.measure.clock import Clock, Reading
 from benchmarks.problem import TaskData, make_problem
 from benchmarks.suite import Run
 from leaderboard.record import write_once

@@ -1,0 +1,1 @@
+"""Networks that timm does not have, registered with it."""
