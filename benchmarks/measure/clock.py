@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,26 +16,17 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 @dataclass
 class Reading:
-    """Cost of a block so far.
+    """Cost of a block.
 
     Attributes:
         seconds: wall-clock.
-        shared: the part of ``seconds`` that went into fits which other runs share.
         steps: optimizer steps.
-        peak_memory: bytes above ``Clock.base_memory``.
+        peak_memory: bytes above ``Clock.base_memory``; None where the system does not say.
     """
 
     seconds: float = 0.0
-    shared: float = 0.0
     steps: int = 0
-    peak_memory: int = 0
-
-    def add(self, other: Reading) -> None:
-        """Take another block's cost on top; the peak is the larger of the two."""
-        self.seconds += other.seconds
-        self.shared += other.shared
-        self.steps += other.steps
-        self.peak_memory = max(self.peak_memory, other.peak_memory)
+    peak_memory: int | None = None
 
 
 class Clock:
@@ -43,46 +34,27 @@ class Clock:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._open: list[Reading] = []
         _load_libraries(device)
         gc.collect()
         self.base_memory = 0 if device.type == "cuda" else _resident("VmRSS")
 
     @contextmanager
     def __call__(self) -> Iterator[Reading]:
-        """Measure the block; the reading is complete when the block ends. Blocks may nest."""
+        """Measure the block; the reading is complete when the block ends."""
         reading = Reading()
 
         def count(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
             reading.steps += 1
 
         handle = register_optimizer_step_post_hook(count)
-        self._note_peak()
-        self._open.append(reading)
-        self._reset_peak()
+        reset = self._reset_peak()
         start = self.now()
         try:
             yield reading
         finally:
-            reading.seconds += self.now() - start
-            self._note_peak()
-            self._open.remove(reading)
+            reading.seconds = self.now() - start
+            reading.peak_memory = self._peak() if reset else None
             handle.remove()
-
-    def mark(self) -> tuple[float, int]:
-        """A point in the innermost open block, for `charge`."""
-        return self.now(), self._open[-1].steps
-
-    def charge(self, mark: tuple[float, int], cost: Reading, shared: float) -> None:
-        """Charge ``cost`` in place of what the innermost block measured since ``mark``.
-
-        ``shared`` seconds of it went into fits that other runs share.
-        """
-        reading, (start, steps) = self._open[-1], mark
-        reading.seconds += cost.seconds - (self.now() - start)
-        reading.steps = steps + cost.steps
-        reading.shared += shared
-        reading.peak_memory = max(reading.peak_memory, cost.peak_memory)
 
     def now(self) -> float:
         """Seconds, when the device has done all it was asked for."""
@@ -90,21 +62,21 @@ class Clock:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
-    def _note_peak(self) -> None:
-        peak = self._peak()
-        for reading in self._open:
-            reading.peak_memory = max(reading.peak_memory, peak)
-
-    def _reset_peak(self) -> None:
+    def _reset_peak(self) -> bool:
+        """Whether peaks can be measured here."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        else:
+            return True
+        with suppress(OSError):  # not every container has it
             Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the resident set's high-water mark
+            return self.base_memory is not None
+        return False
 
-    def _peak(self) -> int:
+    def _peak(self) -> int | None:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
-        return max(0, _resident("VmHWM") - self.base_memory)
+        peak = _resident("VmHWM")
+        return None if peak is None or self.base_memory is None else max(0, peak - self.base_memory)
 
 
 def _load_libraries(device: torch.device) -> None:
@@ -114,9 +86,10 @@ def _load_libraries(device: torch.device) -> None:
     torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9).step()
 
 
-def _resident(key: str) -> int:
-    """Bytes of resident memory: now (``VmRSS``) or at its peak (``VmHWM``)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"/proc/self/status has no {key}")
+def _resident(key: str) -> int | None:
+    """Bytes of resident memory: now (``VmRSS``) or at its peak (``VmHWM``); None where the system does not say."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(key):
+                return int(line.split()[1]) * 1024
+    return None

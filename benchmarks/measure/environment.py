@@ -1,46 +1,94 @@
-"""Where and with what a run is made. Nothing here imports torch."""
+"""With what a run is made: our own code, packages, commit. Nothing here imports torch."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import subprocess
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.suite import Run
-from leaderboard.record import Environment, MethodInfo, Record, TaskInfo
+from baselines.registry import known_methods
+from benchmarks.machine import cpu_name
+from leaderboard.record import Environment
 
 ROOT = Path(__file__).parents[2]
 OURS = ("ivi", "baselines", "benchmarks", "leaderboard")
+DECIDING = ("ivi", "baselines", "benchmarks/data", "benchmarks/models", "benchmarks/measure", "benchmarks/problem.py")
+"""Sources that decide what a run's numbers are; the rest plans, keeps, scores and shows."""
 PACKAGES = (
-    "ivi-bench",
-    "torch",
-    "torchvision",
-    "timm",
-    "laplace-torch",
-    "numpy",
-    "mlxtend",
-    "scikit-image",
-    "datasets",
+    *("ivi-bench", "torch", "torchvision", "timm", "laplace-torch", "numpy"),
+    *("datasets", "mlxtend", "scikit-image", "scikit-learn"),
 )
 
 
-@cache
+@dataclass(frozen=True)
+class Stack:
+    """Code and packages, noted once, before the first process of a suite starts."""
+
+    code: str
+    commit: str | None
+    dirty: bool | None
+    packages: dict[str, str]
+
+    @classmethod
+    def now(cls) -> Stack:
+        """What is on disk and installed at this moment."""
+        head, dirty = _commit()
+        packages = {name: found for name in PACKAGES if (found := version_of(name))}
+        return cls(code_hash(), head, dirty, packages)
+
+
 def code_hash() -> str:
-    """SHA-256 of every source file of this program."""
+    """SHA-256 of our own sources that decide numbers. A method's own file is left out: its identity has that."""
+    own = {method.source.resolve() for method in known_methods().values() if method.name != "map"}
+    return sources_hash(DECIDING, own)
+
+
+def sources_hash(places: Iterable[str], without: Collection[Path] = ()) -> str:
+    """SHA-256 of our own source files in ``places``, folders or files, with their names."""
+    paths = (path for place in places for path in _sources(ROOT / place))
     digest = hashlib.sha256()
-    for package in OURS:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(path for path in paths if path.resolve() not in without):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
+def environment(stack: Stack, device_name: str, threads: int, capability: str, index: int | None) -> Environment:
+    """The environment of a run that starts now."""
+    return Environment(
+        commit=stack.commit,
+        dirty=stack.dirty,
+        code=stack.code,
+        packages=stack.packages,
+        python=platform.python_version(),
+        device_name=device_name or cpu_name(),
+        device_index=index,
+        cpu=cpu_name(),
+        capability=capability,
+        threads=threads,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def version_of(distribution: str) -> str | None:
+    """Its installed version."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _sources(place: Path) -> list[Path]:
+    return [place] if place.is_file() else list(place.rglob("*.py"))
+
+
 @cache
-def commit() -> tuple[str | None, bool | None]:
+def _commit() -> tuple[str | None, bool | None]:
     """Commit of the checkout, and whether its code was changed since; (None, None) outside of a checkout."""
     head = _git("rev-parse", "HEAD")
     if head is None or _git("ls-files", "--error-unmatch", "benchmarks/measure/environment.py") is None:
@@ -49,66 +97,9 @@ def commit() -> tuple[str | None, bool | None]:
     return head, bool(_git("status", "--porcelain", "--", *code, "pyproject.toml"))
 
 
-def begin(run: Run, attempt: int, threads: int, device_name: str = "") -> Record:
-    """The record of a run that has begun: what is left of it if its process vanishes."""
-    cls = run.method.cls
-    return Record(
-        run_id=run.run_id,
-        attempt=attempt,
-        task=TaskInfo(name=run.task.name, version=run.task.version),
-        method=MethodInfo(
-            label=run.method.label,
-            name=run.method.name,
-            package=cls.package,
-            source_sha256=cls.source_sha256,
-            parameters=run.method.parameters,
-            resolved=run.method.resolved,
-        ),
-        seed=run.seed,
-        status="crashed",
-        environment=environment(run.device, threads, device_name),
-    )
-
-
-def environment(device: str, threads: int, device_name: str = "") -> Environment:
-    """The environment as it is now."""
-    head, dirty = commit()
-    return Environment(
-        commit=head,
-        dirty=dirty,
-        packages={name: found for name in PACKAGES if (found := _version(name))},
-        python=platform.python_version(),
-        device=device.partition(":")[0],
-        device_name=device_name or _cpu(),
-        cpu=_cpu(),
-        threads=threads,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def _git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-@cache
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

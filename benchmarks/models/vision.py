@@ -13,8 +13,6 @@ from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.suite import TaskModel
-
 BLOCK: Any = BasicBlock  # timm says instance where it means class
 NORMS: dict[str, Any] = {"group": partial(GroupNorm, num_groups=8), "batch": nn.BatchNorm2d}
 
@@ -154,11 +152,3 @@ class Enlarged(nn.Module):
     def get_classifier(self) -> nn.Module:
         """The last layer."""
         return self.net.get_classifier()  # pyright: ignore[reportCallIssue]
-
-
-def create(model: TaskModel, num_classes: int, channels: int, seed: int) -> nn.Module:
-    """A network with initial weights that ``seed`` decides, in eval mode, on the CPU."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = timm.create_model(model.name, num_classes=num_classes, in_chans=channels, **model.arguments)
-    return (net if model.image_size is None else Enlarged(net, model.image_size)).eval()
