@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.names import UserError
-from baselines.registry import describe, known_methods, variants
+from baselines.registry import find, known_methods, variants
 from baselines.spec import parse, spec_of, split
 
 LAST_LAYER = Path(__file__).parent / "methods" / "last_layer_ensemble.py"
@@ -90,14 +90,14 @@ def test_a_method_from_a_file_is_another_method_after_an_edit(tmp_path):
 
 def test_reading_a_method_does_not_run_it(tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text("raise SystemExit\nclass Mine:\n    '''Does it.'''\n    rate: float = 0.5\n")
-    method = describe("mine", f"{file}:Mine", file, "Mine", None)
+    file.write_text("raise SystemExit\n@dataclass\nclass Mine:\n    '''Does it.'''\n    rate: float = 0.5\n")
+    method = find(f"{file}:Mine")
     assert method.defaults == {"rate": 0.5} and method.summary == "Does it."
 
 
 @pytest.mark.parametrize("body", ["x: float = compute()", "x: float"])
 def test_a_default_that_is_no_plain_value_is_refused(tmp_path, body):
     file = tmp_path / "mine.py"
-    file.write_text(f"class Mine:\n    {body}\n")
+    file.write_text(f"@dataclass\nclass Mine:\n    {body}\n")
     with pytest.raises(UserError, match="needs a default that is a plain number"):
         parse(f"{file}:Mine")
