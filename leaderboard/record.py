@@ -6,19 +6,37 @@ measured". Records of schema 1, the first edition's, are read by `leaderboard.hi
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from leaderboard.identity import Count, Identity, Part, Sha256, Values
+from leaderboard.identity import RULES, Count, Identity, Part, Sha256, Values
 
 SCHEMA = 2
 """Grows with every change of the fields below; every schema ever written still reads."""
+FIRST_RULES = 2
+"""The oldest rules that a record of this schema may be made under."""
+LONGEST = 200_000
+"""Characters kept of an error's text."""
 
+
+class RecordError(ValueError):
+    """A file of a folder of records cannot be read or written; the message is one line that names it and the reason."""
+
+
+def _storable(text: Any) -> Any:
+    """Text as UTF-8 can hold it: an error's text may have lone surrogates, and may be any length."""
+    return text[:LONGEST].encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
+
+
+Prose = Annotated[str, BeforeValidator(_storable)]
+"""Free text that others wrote: kept as it is, escaped by the view that shows it."""
 Status = Literal["ok", "failed", "diverged", "out_of_memory", "timed_out", "skipped", "crashed", "killed"]
 State = Literal["own", "claimed", "recomputed", "rerun", "challenged", "withdrawn"]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,=()/+\-' ]*$", max_length=200)]
+SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*){0,2}$", max_length=200)]
+Url = Annotated[str, Field(pattern=r"^(https|file)://[!-~]+$", max_length=2000)]
 
 
 class SetInfo(Part):
@@ -89,11 +107,11 @@ class Environment(Part):
     commit: str | None
     dirty: bool | None
     code: Sha256
-    packages: dict[str, str]
+    packages: dict[str, Prose]
     python: str
-    device_name: str
+    device_name: Prose
     device_index: Count | None = None
-    cpu: str
+    cpu: Prose
     capability: str
     threads: Count
     started: str
@@ -104,7 +122,7 @@ class PredictionsInfo(Part):
 
     sha256: Sha256
     bytes: Count
-    url: str | None = None
+    url: Url | None = None
 
 
 class Tuning(Part):
@@ -112,25 +130,32 @@ class Tuning(Part):
 
     tried: Values
     on: Literal["validation"]
-    criterion: str
+    criterion: Prose
 
 
 class Origin(Part):
     """Who made the record, and what the board's own machine has seen of it."""
 
-    who: str = ""
+    who: Prose = ""
     state: State = "own"
 
 
 class Error(Part):
     """Why a run is not ok."""
 
-    reason: str
-    traceback: str = ""
+    reason: Prose
+    traceback: Prose = ""
 
 
 class Record(Part):
-    """One run. ``label`` is what people call its method; ``run_id`` is that of the identity."""
+    """One run.
+
+    Attributes:
+        run_id: that of the identity.
+        label: what people call its method.
+        attempt: 1, 2 ...: of the same run, each kept.
+        sets: every set of the task, also the one that was trained on; those with predictions are all others.
+    """
 
     schema_version: Literal[2] = SCHEMA
     run_id: str
@@ -138,7 +163,7 @@ class Record(Part):
     label: Label
     attempt: Annotated[int, Field(ge=1, le=10_000)] = 1
     status: Status
-    sets: dict[str, SetInfo] = {}
+    sets: dict[SetName, SetInfo] = {}
     cost: Cost | None = None
     audit: Audit = Audit()
     environment: Environment
@@ -148,9 +173,12 @@ class Record(Part):
     error: Error | None = None
 
     @model_validator(mode="after")
-    def _names_itself(self) -> Record:
+    def _agrees_with_itself(self) -> Record:
+        if not FIRST_RULES <= self.identity.rules <= RULES:
+            raise ValueError(f"made under rules {self.identity.rules}; known are {FIRST_RULES} to {RULES}")
         if self.run_id != self.identity.run_id:
             raise ValueError(f"run_id is {self.run_id}, its identity gives {self.identity.run_id}")
-        if (self.status == "ok") != (self.predictions is not None) or (self.status == "ok" and self.cost is None):
-            raise ValueError("a run is ok if and only if it has predictions and a cost")
+        is_ok = self.status == "ok"
+        if is_ok != (self.predictions is not None) or (is_ok and (self.cost is None or not self.sets)):
+            raise ValueError("a run is ok if and only if it has predictions; it then has sets and a cost too")
         return self
