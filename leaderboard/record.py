@@ -1,239 +1,184 @@
-"""What happened in one run, good or bad: the record, and how it is kept on disk.
+"""What happened in one run, good or bad: the record. Metrics are no part of it: `leaderboard.scores` keeps them beside.
 
-A record is one JSON file, written whole or not at all and never overwritten. JSON has no NaN: here NaN and the
-infinities are the strings "NaN", "Infinity" and "-Infinity", and null means "not measured".
+JSON has no NaN: here NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity", and null means "not
+measured". Records of schema 1, the first edition's, are read by `leaderboard.history`.
 """
 
 from __future__ import annotations
 
-import gc
-import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BeforeValidator, Field, model_validator
 
-SCHEMA = 1
+from leaderboard.identity import RULES, Count, Identity, Part, Sha256, Values
+
+SCHEMA = 2
 """Grows with every change of the fields below; every schema ever written still reads."""
-RULES = 1
-"""Grows when the rules of comparison (docs/rules.md) change what a number means; part of every run's identity."""
-
-Status = Literal["ok", "failed", "diverged", "out_of_memory", "skipped", "crashed"]
+FIRST_RULES = 2
+"""The oldest rules that a record of this schema may be made under."""
+LONGEST = 200_000
+"""Characters kept of an error's text."""
 
 
 class RecordError(ValueError):
-    """A record file cannot be read; the message names the file and what is wrong."""
+    """A file of a folder of records cannot be read or written; the message is one line that names it and the reason."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+def _storable(text: Any) -> Any:
+    """Text as UTF-8 can hold it: an error's text may have lone surrogates, and may be any length."""
+    return text[:LONGEST].encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
 
 
-class TaskInfo(_Part):
-    """The task: its name, version, and the fingerprint (SHA-256 of pixels and labels) of each of its sets."""
-
-    name: str
-    version: int
-    fingerprints: dict[str, str] = {}
-
-
-class MethodInfo(_Part):
-    """The method: ``label`` names its row; ``package`` is None for one loaded from a path, which is never ranked."""
-
-    label: str
-    name: str
-    package: str | None
-    source_sha256: str
-    parameters: dict[str, Any]
-    resolved: dict[str, Any]
-    recipe_changes: dict[str, Any] = {}
+Prose = Annotated[str, BeforeValidator(_storable)]
+"""Free text that others wrote: kept as it is, escaped by the view that shows it."""
+Status = Literal["ok", "failed", "diverged", "out_of_memory", "timed_out", "skipped", "crashed", "killed"]
+State = Literal["own", "claimed", "recomputed", "rerun", "challenged", "withdrawn"]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.,=()/+\-' ]*$", max_length=200)]
+SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*){0,2}$", max_length=200)]
+Url = Annotated[str, Field(pattern=r"^(https|file)://[!-~]+$", max_length=2000)]
 
 
-class Cost(_Part):
-    """What the run cost. Seconds are wall-clock with the device synchronised; memory is in bytes.
+class SetInfo(Part):
+    """One set of a task: how many examples, and the SHA-256 of inputs and labels (None: it has none)."""
+
+    n: Count
+    inputs: Sha256
+    labels: Sha256 | None = None
+
+
+class Cost(Part):
+    """What the run cost. Seconds are wall-clock, read outside of the process that spent them; memory is in bytes.
 
     Attributes:
         fit_s: the whole fit, with what was taken over from other fits.
         shared_s: the part of ``fit_s`` that was taken over (Laplace on MAP), not spent again.
-        predict_s: logits of ``predict_examples`` images.
+        predict_s: outputs of ``predict_examples`` examples.
         steps: optimizer steps, with those taken over.
         peak_memory_fit, peak_memory_predict: CUDA: the allocator's peak; CPU: peak resident memory of the process less
-            what it held when its libraries were loaded, so with the data.
+            what it held when its libraries were loaded, so with the data; None where it cannot be read.
         parameters: trainable numbers in the predictor.
         state_bytes: size of the predictor's state.
-        fit_flops, predict_flops: counted floating-point operations (predict: for one image); None where not counted.
+        fit_flops, predict_flops: counted floating-point operations (predict: of one example); None where not counted.
     """
 
-    fit_s: float
-    shared_s: float
-    predict_s: float
-    predict_examples: int
-    steps: int
-    peak_memory_fit: int
-    peak_memory_predict: int
-    parameters: int
-    state_bytes: int
-    fit_flops: int | None = None
-    predict_flops: int | None = None
+    fit_s: Amount
+    shared_s: Amount
+    predict_s: Amount
+    predict_examples: Count
+    steps: Count
+    peak_memory_fit: Count | None = None
+    peak_memory_predict: Count | None = None
+    parameters: Count
+    state_bytes: Count
+    fit_flops: Count | None = None
+    predict_flops: Count | None = None
 
 
-class Audit(_Part):
-    """What one would want to look up before believing a number: names of modules and parameters."""
+class Audit(Part):
+    """What one would want to look up before believing a number.
+
+    Attributes:
+        random, normalization, not_updated: names of modules and parameters.
+        recipe_changes: what the method declares to change in the task's recipe.
+        state: SHA-256 of the fitted predictor's state.
+        shared: fits that were taken over, and the SHA-256 of the state of each.
+    """
 
     random: list[str] = []
     normalization: list[str] = []
     not_updated: list[str] = []
+    recipe_changes: Values = {}
+    state: Sha256 | None = None
+    shared: dict[str, Sha256] = {}
 
 
-class Environment(_Part):
-    """Where and with what the run was made."""
+class Environment(Part):
+    """Where and with what the run was made.
+
+    Attributes:
+        code: SHA-256 of our own source files that decide numbers, as they were when the suite began.
+        packages: distributions that decide numbers, and those of methods that were loaded.
+        device_name, device_index: of a GPU; the CPU's name and None.
+        capability: instruction set that torch uses on this CPU.
+        threads: of torch.
+    """
 
     commit: str | None
     dirty: bool | None
-    packages: dict[str, str]
+    code: Sha256
+    packages: dict[str, Prose]
     python: str
-    device: str
-    device_name: str
-    cpu: str
-    threads: int
+    device_name: Prose
+    device_index: Count | None = None
+    cpu: Prose
+    capability: str
+    threads: Count
     started: str
 
 
-class PredictionsInfo(_Part):
-    """The predictions file beside the record."""
+class PredictionsInfo(Part):
+    """The predictions file beside the record, or at ``url``."""
 
-    sha256: str
-    sets: list[str]
+    sha256: Sha256
+    bytes: Count
+    url: Url | None = None
 
 
-class Error(_Part):
+class Tuning(Part):
+    """What was chosen by looking at data: values tried of each hyperparameter, on which set, by what."""
+
+    tried: Values
+    on: Literal["validation"]
+    criterion: Prose
+
+
+class Origin(Part):
+    """Who made the record, and what the board's own machine has seen of it."""
+
+    who: Prose = ""
+    state: State = "own"
+
+
+class Error(Part):
     """Why a run is not ok."""
 
-    reason: str
-    traceback: str = ""
+    reason: Prose
+    traceback: Prose = ""
 
 
-class Record(_Part):
-    """One run. ``metrics`` maps evaluation sets to metric values; `leaderboard.scoring` computes them."""
+class Record(Part):
+    """One run.
 
-    schema_version: int = SCHEMA
-    rules: int = RULES
+    Attributes:
+        run_id: that of the identity.
+        label: what people call its method.
+        attempt: 1, 2 ...: of the same run, each kept.
+        sets: every set of the task, also the one that was trained on; those with predictions are all others.
+    """
+
+    schema_version: Literal[2] = SCHEMA
     run_id: str
-    attempt: int = 1
-    task: TaskInfo
-    method: MethodInfo
-    seed: int
+    identity: Identity
+    label: Label
+    attempt: Annotated[int, Field(ge=1, le=10_000)] = 1
     status: Status
-    metrics: dict[str, dict[str, float]] = {}
+    sets: dict[SetName, SetInfo] = {}
     cost: Cost | None = None
     audit: Audit = Audit()
     environment: Environment
     predictions: PredictionsInfo | None = None
+    tuning: Tuning | None = None
+    origin: Origin = Origin()
     error: Error | None = None
 
-
-def path_of(folder: Path, record: Record) -> Path:
-    """Where ``record`` belongs below ``folder``: ``task/method/seed-runid.attempt.json``."""
-    label = "".join(c if c.isalnum() or c in "-_=.," else "_" for c in record.method.label)[-120:]
-    return folder / record.task.name / label / f"{record.seed}-{record.run_id}.{record.attempt}.json"
-
-
-def write(folder: Path, record: Record) -> Path:
-    """Write ``record`` below ``folder``, whole or not at all.
-
-    Raises:
-        FileExistsError: there is such a record already; it is left as it is.
-    """
-    path = path_of(folder, record)
-    write_once(path, record.model_dump_json(indent=1).encode() + b"\n")
-    return path
-
-
-def write_once(path: Path, data: bytes, *, replace: bool = False) -> None:
-    """Write a file so that nobody ever sees half of it; an existing one is an error unless ``replace``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)  # fails where a rename would overwrite
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read(path: Path) -> Record:
-    """Read one record of any schema.
-
-    Raises:
-        RecordError: the file is damaged, or newer than this program.
-    """
-    return _parsed(path.read_bytes(), str(path))
-
-
-def record_files(folder: Path) -> Iterator[Path]:
-    """Every record file (``....1.json``) below ``folder``, in a fixed order; ``.cost.json`` is `leaderboard.cost`'s."""
-    return map(Path, _files(folder))
-
-
-def read_all(folder: Path) -> list[Record]:
-    """Every record below ``folder``; none where there is no such folder.
-
-    Raises:
-        RecordError: one of them is damaged. Nothing is dropped in silence.
-    """
-    records, collecting = [], gc.isenabled()
-    gc.disable()  # it would look through the growing list again and again: half the time of 10,000 records
-    try:
-        for path in _files(folder):
-            with open(path, "rb") as file:
-                records.append(_parsed(file.read(), path))
-        gc.freeze()
-    finally:
-        if collecting:
-            gc.enable()
-    return records
-
-
-def _files(folder: Path) -> list[str]:
-    return sorted(
-        os.path.join(inner, name)
-        for inner, _, names in os.walk(folder)
-        for name in names
-        if name.count(".") > 1 and name.endswith(".json") and not name.endswith(".cost.json") and name[0] != "."
-    )
-
-
-def _parsed(data: bytes, path: str) -> Record:
-    try:
-        return Record.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        version = schema_of(data)
-        if version is not None and version > SCHEMA:
-            reason = f"has schema {version}, this program reads up to {SCHEMA}: update it"
-        else:
-            reason = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-        raise RecordError(f"{path}: not a record: {reason}") from None
-
-
-def latest(records: list[Record]) -> dict[str, Record]:
-    """The record that counts for each run: an ok one if there is one, else the last attempt."""
-    best: dict[str, Record] = {}
-    for record in sorted(records, key=lambda r: (r.status == "ok", r.attempt)):
-        best[record.run_id] = record
-    return best
-
-
-def schema_of(data: bytes) -> int | None:
-    """The schema number that the JSON in ``data`` names; None where it names none."""
-    try:
-        return json.loads(data).get("schema_version")
-    except (ValueError, AttributeError):
-        return None
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Record:
+        if not FIRST_RULES <= self.identity.rules <= RULES:
+            raise ValueError(f"made under rules {self.identity.rules}; known are {FIRST_RULES} to {RULES}")
+        if self.run_id != self.identity.run_id:
+            raise ValueError(f"run_id is {self.run_id}, its identity gives {self.identity.run_id}")
+        is_ok = self.status == "ok"
+        if is_ok != (self.predictions is not None) or (is_ok and (self.cost is None or not self.sets)):
+            raise ValueError("a run is ok if and only if it has predictions; it then has sets and a cost too")
+        return self

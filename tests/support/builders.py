@@ -1,61 +1,100 @@
-"""Records that tests make up."""
+"""Records, plans and predictions that tests make up."""
 
-from leaderboard.record import Cost, Environment, MethodInfo, Record, TaskInfo
+import hashlib
+
+from leaderboard.identity import DataIdentity, Identity, MethodIdentity, TaskIdentity
+from leaderboard.plan import Plan, planned_run
+from leaderboard.record import Cost, Environment, Error, PredictionsInfo, Record, SetInfo
 
 
-def record(**changes):
-    """A valid record with some fields changed."""
+def sha(text):
+    """A SHA-256 that stands for ``text``."""
+    return hashlib.sha256(str(text).encode()).hexdigest()
+
+
+SETS = {
+    name: SetInfo(n=100, inputs=sha(name), labels=sha(f"{name} labels")) for name in ("train", "validation", "test")
+}
+COST = {
+    "fit_s": 1.0,
+    "shared_s": 0.0,
+    "predict_s": 0.5,
+    "predict_examples": 10,
+    "steps": 3,
+    "peak_memory_fit": 100,
+    "peak_memory_predict": 50,
+    "parameters": 7,
+    "state_bytes": 28,
+}
+ENVIRONMENT = {
+    "commit": "0" * 40,
+    "dirty": False,
+    "code": sha("code"),
+    "packages": {"ivi-bench": "0.2.0", "torch": "2.9.1", "numpy": "2.3.0"},
+    "python": "3.11.2",
+    "device_name": "a processor",
+    "cpu": "a processor",
+    "capability": "AVX2",
+    "threads": 1,
+    "started": "2026-11-25T12:00:00+00:00",
+}
+
+
+def task_identity(name="task", **changes):
+    """A task's identity with some fields changed."""
     values = {
-        "run_id": "abc",
-        "task": TaskInfo(name="task", version=1),
-        "method": MethodInfo(
-            label="map", name="map", package="ivi-bench", source_sha256="", parameters={}, resolved={"member": 0}
-        ),
-        "seed": 0,
-        "status": "ok",
-        "metrics": {"test": {"accuracy": 0.5}},
-        "cost": Cost(
-            fit_s=1.0,
-            shared_s=0.0,
-            predict_s=0.5,
-            predict_examples=10,
-            steps=3,
-            peak_memory_fit=100,
-            peak_memory_predict=50,
-            parameters=7,
-            state_bytes=28,
-        ),
-        "environment": Environment(
-            **{key: "x" for key in ("commit", "python", "device_name", "cpu", "started")},
-            **{"dirty": False, "packages": {}, "device": "cpu", "threads": 1},
-        ),
+        "name": name,
+        "version": 1,
+        "likelihood": "categorical",
+        "outputs": 10,
+        "data": DataIdentity(name="digits", spec=sha("spec"), content=sha("content")),
+        "split": {"train": 100, "validation": 100, "seed": 0},
+        "model": {"name": "mlp"},
+        "recipe": {"epochs": 3},
+        "evaluation": {},
+    }
+    return TaskIdentity(**values | changes)
+
+
+def method_identity(name="map", **changes):
+    """A method's identity with some fields changed."""
+    values = {"name": name, "package": "ivi-bench", "package_version": "0.2.0", "source": sha(name), "resolved": {}}
+    return MethodIdentity(**values | changes)
+
+
+def identity(method="map", seed=0, task=None, device="cpu", **method_changes):
+    """An identity; ``task`` is a name or a `TaskIdentity`."""
+    task = task_identity(task or "task") if task is None or isinstance(task, str) else task
+    return Identity(task=task, method=method_identity(method, **method_changes), seed=seed, device=device)
+
+
+def made(method="map", seed=0, status="ok", *, label=None, task=None, device="cpu", fit_s=1.0, **changes):
+    """A valid record of one method and seed.
+
+    ``environment``, ``cost`` and ``method_info`` change some of their fields, other arguments those of the record.
+    """
+    who = identity(method.partition("(")[0], seed, task, device, **changes.pop("method_info", {}))
+    environment = ENVIRONMENT | changes.pop("environment", {})
+    cost = COST | {"fit_s": fit_s} | changes.pop("cost", {})
+    is_ok = status == "ok"
+    values = {
+        "run_id": who.run_id,
+        "identity": who,
+        "label": label or method,
+        "status": status,
+        "sets": SETS,
+        "cost": Cost(**cost) if is_ok else None,
+        "environment": Environment(**environment),
+        "predictions": PredictionsInfo(sha256=sha(f"predictions of {who.run_id}"), bytes=100) if is_ok else None,
+        "error": None if is_ok else Error(reason="a reason"),
     }
     return Record(**values | changes)
 
 
-def made(method="map", seed=0, status="ok", accuracy=0.9, fit_s=1.0, **changes):
-    """A record of one method and seed."""
-    base = record()
-    environment = base.environment.model_dump() | changes.pop("environment", {})
-    info = base.method.model_dump() | {"label": method, "name": method} | changes.pop("method_info", {})
-    cost = base.cost.model_dump() | {"fit_s": fit_s}
-    return record(
-        run_id=f"{method}{seed}",
-        method=MethodInfo(**info),
-        seed=seed,
-        status=status,
-        metrics={"test": {"accuracy": accuracy, "nll": 1 - accuracy}} if status == "ok" else {},
-        cost=Cost(**cost) if status == "ok" else None,
-        environment=Environment(**environment),
-        **changes,
-    )
+record = made
 
 
-def records_like(record, **environment):
-    """A record of each method that a cost record has numbers of."""
-    task, where = record.task, record.environment.model_dump() | {"dirty": False} | environment
-    return [
-        made(cost.method.label, environment=where, method_info=cost.method.model_dump(), task=task)
-        for cost in record.methods
-        if not cost.error
-    ]
+def plan_of(*records, suite="suite"):
+    """The plan that ``records`` fulfil."""
+    runs = {one.run_id: planned_run(one) for one in records}
+    return Plan(suite=suite, description="a suite for tests", runs=tuple(runs.values()))

@@ -1,0 +1,204 @@
+"""What lies in a folder of records: each readable record, and each bad file by name."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from leaderboard.history import OldRecord
+from leaderboard.record import SCHEMA, Record, RecordError
+
+PREDICTIONS, SCORES, LOG = ".safetensors", ".scores.json", ".log"
+LARGEST = 16 * 2**20
+"""Bytes of a JSON file that is read; a record has some ten thousand."""
+OTHERS = (SCORES, ".cost.json", ".plan.json")
+"""JSON files of a folder of records that are no records."""
+_SCHEMA = re.compile(rb'\s*\{\s*"schema_version"\s*:\s*(\d{1,9})\s*[,}]')
+
+Kind = Literal[
+    "unreadable", "misplaced", "missing", "damaged", "foreign", "metric", "stale", "copied", "labels", "cost", "plan"
+]
+
+
+class Finding(NamedTuple):
+    """One thing in a folder of records that is not as it should be.
+
+    Attributes:
+        path: the file at fault.
+        kind: ``unreadable``: no record, or of another schema; the others are those of `leaderboard.verify`.
+        problem: in one line.
+    """
+
+    path: Path
+    kind: Kind
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What lies in a folder.
+
+    Attributes:
+        records: in a fixed order; ``paths``: the file of each.
+        history: records of schema 1 with their files.
+        findings: files that look like records and cannot be read.
+    """
+
+    records: list[Record]
+    paths: list[Path]
+    history: list[tuple[Path, OldRecord]]
+    findings: list[Finding]
+
+
+class Attempted(Protocol):
+    """A record of any schema, or a result."""
+
+    @property
+    def run_id(self) -> str:
+        """Of the identity."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """`record.Status`."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """From 1 on."""
+        ...
+
+
+T = TypeVar("T", bound=Attempted)
+
+
+def read_all(folder: Path) -> Shelf:
+    """Every record below ``folder``, in a fixed order; nothing where there is no such folder.
+
+    A file that looks like a record (``....1.json``) and cannot be read is a finding. Links, pipes and devices are not
+    opened, and nothing larger than `LARGEST`.
+    """
+    shelf, collecting = Shelf([], [], [], []), gc.isenabled()
+    gc.disable()  # it would look through the growing list again and again: half the time of 10,000 records
+    try:
+        for path in sorted(_candidates(str(folder))):
+            try:
+                record = parsed(read_bytes(path))
+            except RecordError as error:
+                shelf.findings.append(Finding(Path(path), "unreadable", str(error)))
+                continue
+            if isinstance(record, OldRecord):
+                shelf.history.append((Path(path), record))
+            else:
+                shelf.records.append(record)
+                shelf.paths.append(Path(path))
+        gc.freeze()
+    finally:
+        if collecting:
+            gc.enable()
+    return shelf
+
+
+def read(path: Path) -> Record | OldRecord:
+    """Read one record of any schema.
+
+    Raises:
+        RecordError: it cannot be read, or is newer than this program.
+    """
+    try:
+        return parsed(read_bytes(str(path)))
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of a regular file of bounded size.
+
+    Raises:
+        RecordError: it is none; without the path.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        reason = "is a link" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
+        raise RecordError(reason) from None
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise RecordError("is no regular file")
+        if found.st_size > LARGEST:
+            raise RecordError(f"has {found.st_size} bytes: more than any record")
+        data = os.read(file, found.st_size)
+        while len(data) < found.st_size and (more := os.read(file, found.st_size - len(data))):
+            data += more
+        return data
+    except OSError as error:
+        raise RecordError(f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(file)
+
+
+def parsed(data: bytes) -> Record | OldRecord:
+    """The record in ``data``.
+
+    Raises:
+        RecordError: there is none that this program knows; without a path.
+    """
+    head = _SCHEMA.match(data)
+    schema = int(head[1]) if head else None
+    try:
+        return (OldRecord if schema == 1 else Record).model_validate_json(data)
+    except ValidationError as error:
+        if schema is not None and schema > SCHEMA:
+            raise RecordError(f"has schema {schema}, this program reads up to {SCHEMA}: update it") from None
+        raise RecordError(f"not a record: {first_of(error)}") from None
+
+
+def first_of(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"])) or "the file"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}"[:300]
+
+
+def latest(records: Iterable[T]) -> dict[str, T]:
+    """The record that counts for each run: its first ok one, so that no later one takes its place; else the last."""
+    best: dict[str, T] = {}
+    for record in records:
+        other = best.get(record.run_id)
+        if other is None or _counts_before(record, other):
+            best[record.run_id] = record
+    return best
+
+
+def _counts_before(one: Attempted, other: Attempted) -> bool:
+    is_ok = one.status == "ok"
+    if is_ok != (other.status == "ok"):
+        return is_ok
+    return one.attempt < other.attempt if is_ok else one.attempt > other.attempt
+
+
+def _candidates(folder: str) -> Iterator[str]:
+    """Files below ``folder`` whose names are those of records: two dots, ``.json``, not hidden."""
+    for inner, folders, names in os.walk(folder):
+        linked = [name for name in folders if looks_like_record(name)]
+        for name in (*names, *linked):
+            if looks_like_record(name):
+                yield os.path.join(inner, name)
+
+
+def looks_like_record(name: str) -> bool:
+    """Whether a file of this name should be a record."""
+    return name.endswith(".json") and name.count(".") > 1 and name[0] != "." and not name.endswith(OTHERS)
