@@ -116,5 +116,3 @@ def _or_alone(answer: Uses | Failure, run: Run) -> Uses:
         return answer
     recipe = run.task.recipe
     return Uses(fit_key(run.method.label, 0, recipe), recipe, ())
-
-

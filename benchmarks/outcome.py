@@ -1,10 +1,11 @@
-"""From what came back of a run to its record and predictions: labels are put to answers here and nowhere else. No torch."""
+"""From what came back of a run to its record and predictions: here alone labels are put to answers. No torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboard.scores import Scores, score_sets
 from safetensors.numpy import load
 
 from benchmarks.data.truth import read_truth
@@ -14,7 +15,6 @@ from benchmarks.runs import Run
 from benchmarks.schedule import Made
 from leaderboard.predictions import Predictions, from_arrays, to_bytes
 from leaderboard.record import Audit, Cost, Error, PredictionsInfo, Record, Status
-from leaderboard.scores import Scores, score_sets
 
 
 @dataclass(frozen=True)
@@ -101,4 +101,3 @@ def _record(
         environment=where,
         error=Error(reason=reason, traceback=trace) if reason else None,
     )
-

@@ -1,4 +1,4 @@
-"""A task's data, cut and sealed once: what fits, what is answered, what is true, each in a file of its own. No torch."""
+"""A task's data, cut and sealed once: what fits, what is asked, what is true, each in a file of its own. No torch."""
 
 from __future__ import annotations
 
@@ -143,5 +143,3 @@ def _version(package: str) -> str:
 @cache
 def _code() -> str:
     return sources_hash(["benchmarks/data"])
-
-

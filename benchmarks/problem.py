@@ -44,8 +44,12 @@ class Absent:
         return self.shuffled(batch_size, 0)
 
 
+def _quiet(done: int, total: int) -> None:
+    """Report nothing."""
+
+
 def make_problem(
-    setting: Setting, recipe: Recipe, examples: Examples, progress: Callable[[int, int], None] = lambda done, total: None
+    setting: Setting, recipe: Recipe, examples: Examples, progress: Callable[[int, int], None] = _quiet
 ) -> Problem:
     """The harness's own problem of a run; `Problem.fit` gives it to a method."""
     device, model = torch.device(setting.device), setting.task.model

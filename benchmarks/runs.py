@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from baselines.spec import MethodSpec, parse
+from baselines.spec import MethodSpec, distinct, parse
 from benchmarks.data.spec import read_spec
 from benchmarks.prepare import Prepared
 from benchmarks.suite import Suite, Task
@@ -48,8 +48,7 @@ class Run:
 
 def runs_of(suite: Suite, tasks: Mapping[str, tuple[Task, Prepared]], device: str) -> list[Run]:
     """Every run that ``suite`` means, in the order in which they are best made: what others build on comes first."""
-    specs = [parse(text) for text in suite.methods]
-    specs = list({spec.key: spec for spec in specs}.values())  # a variant and its spec are one method
+    specs = distinct(parse(text) for text in suite.methods)  # a variant and its spec are one method
     specs.sort(key=lambda spec: spec.name != "map")
     return [
         Run(*tasks[name], method=spec, seed=seed, device=device)

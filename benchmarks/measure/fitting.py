@@ -14,9 +14,8 @@ from safetensors.torch import save
 
 from baselines.protocol import Method, Predictor, Problem, Unsupported, key_of, recipe_changes
 from baselines.recipe import Recipe
-from baselines.spec import MethodSpec, spec_of
+from baselines.spec import spec_of
 from baselines.train import Diverged
-from benchmarks.sealing import open_fitting
 from benchmarks.measure.audit import audit, count_parameters, loaded, state_bytes
 from benchmarks.measure.clock import Clock
 from benchmarks.measure.environment import code_hash
@@ -25,6 +24,7 @@ from benchmarks.measure.probe import probe
 from benchmarks.measure.process import Channel
 from benchmarks.measure.shared import SharedFits
 from benchmarks.problem import make_problem, warm_up
+from benchmarks.sealing import open_fitting
 
 BATCH_SIZE = 250
 """Examples at a time when predicting."""
@@ -137,18 +137,12 @@ def _uses(method: Method, recipe: Recipe, member: int = 0) -> dict[str, Any]:
     for other, index in getattr(method, "uses", ()):
         spec = spec_of(other)
         if spec is not None:
-            found.append({"method": _dumped(spec), **_uses(other, own, index)})
+            found.append({"method": spec.text, **_uses(other, own, index)})
     key = fit_key(key_of(method), member, own)
     return {"key": key, "recipe": own.model_dump(mode="json"), "member": member, "uses": found}
-
-
-def _dumped(spec: MethodSpec) -> dict[str, Any]:
-    return spec.model_dump(mode="json")
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the method called exit({error.code!r})"
     return f"{type(error).__name__}: {error}".strip().partition("\n")[0]
-
-

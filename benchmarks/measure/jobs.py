@@ -46,7 +46,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class FitJob:
-    """One fit. ``shared``: states of the fits it may take over, by `fit_key`; ``whole``: look closer when it is done."""
+    """One fit. ``shared``: states of the fits it may take over, by `fit_key`; ``whole``: look closer afterwards."""
 
     setting: Setting
     recipe: Recipe

@@ -11,12 +11,12 @@ from torch import Tensor
 from baselines.likelihood import Likelihood
 from baselines.protocol import Predictor
 from baselines.train import Diverged
-from benchmarks.sealing import Inputs, open_inputs
 from benchmarks.measure.clock import Clock
 from benchmarks.measure.fitting import BATCH_SIZE, guarded
 from benchmarks.measure.jobs import PredictJob
 from benchmarks.measure.process import Channel
 from benchmarks.problem import Absent, Examples, make_problem, warm_up
+from benchmarks.sealing import Inputs, open_inputs
 
 
 def predict(channel: Channel, job: PredictJob) -> None:

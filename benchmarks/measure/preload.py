@@ -1,9 +1,7 @@
-"""What the fork server loads once for all processes of runs: libraries, and the built-in methods with what they need."""
+"""What the fork server loads once for the processes of all runs: libraries, and the built-in methods."""
 
 from importlib import import_module
 
-import benchmarks.measure.fitting
-import benchmarks.measure.predicting
 from baselines.registry import known_methods
 
 # By name, so that a method is loaded if and only if it is ours: nothing of a plug-in runs here.

@@ -1,7 +1,7 @@
 """A process of its own for code that nobody has read: its own group, a time limit, a log.
 
-What it sends is JSON or bytes and is never unpickled. It is forked from a server that has torch and timm loaded; nothing
-here imports torch.
+What it sends is JSON or bytes and is never unpickled. It is forked from a server that has torch and timm loaded;
+nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -166,8 +166,7 @@ def _run(target: Callable[[Channel, Any], None], job: Any, connection: Connectio
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     os.setsid()
     libc = ctypes.CDLL(None)
-    libc.prctl(_LIVE: set[BaseProcess] = set()
-_PR_SET_PDEATHSIG, signal.SIGKILL)  # the fork server ends with the driver, even when that is killed
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the fork server ends with the driver, even when that is killed
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what a method leaves behind stays below this process, to be found there
     threading.Thread(target=_die_with_parent, daemon=True).start()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

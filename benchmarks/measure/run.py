@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from baselines.recipe import Recipe
-from baselines.spec import MethodSpec
+from baselines.spec import parse
 from benchmarks.measure.jobs import (
     Answers,
     Failure,
@@ -92,8 +91,13 @@ def _used(process: Child, report: Report) -> Uses:
 
 
 def _use(values: dict[str, Any]) -> Use:
-    spec = MethodSpec.model_validate_json(json.dumps(values["method"]))
-    return Use(spec, values["member"], Recipe(**values["recipe"]), values["key"], tuple(map(_use, values["uses"])))
+    return Use(
+        parse(values["method"]),
+        values["member"],
+        Recipe(**values["recipe"]),
+        values["key"],
+        tuple(map(_use, values["uses"])),
+    )
 
 
 def _next(process: Child, kind: str, report: Report, phase: str) -> tuple[dict[str, Any], bytes]:

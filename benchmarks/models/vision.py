@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import timm
-import torch
 from timm.layers.norm import GroupNorm
 from timm.models import register_model
 from timm.models.resnet import BasicBlock, ResNet
