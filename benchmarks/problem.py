@@ -40,7 +40,8 @@ class TaskData:
         """Batches of ``images``, normalized as the training images are."""
         if isinstance(images, data.StreamSource):
             return images
-        return data.TensorSource(images, self.spec.mean, self.spec.std, device, augment)  # pyright: ignore
+        affine = data.standardization(self.fitting["train"], self.spec)  # pyright: ignore
+        return data.TensorSource(images.inputs, images.labels, affine, device, augment)  # pyright: ignore
 
 
 def load_task_data(task: Task, device: str = "cpu") -> TaskData:
