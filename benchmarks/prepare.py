@@ -96,17 +96,12 @@ def folder_of(task: Task) -> Path:
     """Where the sealed data of ``task`` lie: the name says everything that they depend on."""
     ood = task.ood.near + task.ood.far if task.ood else ()
     own = read_spec(task.data.name)
-    names = [task.data.name, *ood, *([own.published_corruptions] if own.published_corruptions else [])]
+    names = [task.data.name, *ood, *([corrupted] if (corrupted := getattr(own, "published_corruptions", None)) else [])]
     parts = [task.model_dump(mode="json", include={"data", "ood", "shift"}), FORMAT, _code()]
     # Streamed data are read anew at each use, in the form that the task's weights want.
-    parts += [task.model.model_dump(mode="json")] if own.stream else []
+    parts += [task.model.model_dump(mode="json")] if getattr(own, "stream", False) else []
     key = digest([*parts, *(list(_content(read_spec(name))) for name in names)])
     return cache_folder() / "tasks" / f"{task.name}-{key[:16]}"
-
-
-def spec_hash(spec: DataSpec) -> str:
-    """SHA-256 of what a data set's spec says of its data: neither words for people nor where they are found."""
-    return digest(spec.model_dump(mode="json", exclude={"title", "licence", "citation", "homepage", "sources"}))
 
 
 def _content(spec: DataSpec) -> Iterator[str]:

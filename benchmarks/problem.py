@@ -16,7 +16,7 @@ from benchmarks.measure.jobs import Setting
 
 
 @dataclass(frozen=True)
-class Examples:
+class Parts:
     """What a problem is made of.
 
     Attributes:
@@ -49,21 +49,21 @@ def _quiet(done: int, total: int) -> None:
 
 
 def make_problem(
-    setting: Setting, recipe: Recipe, examples: Examples, progress: Callable[[int, int], None] = _quiet
+    setting: Setting, recipe: Recipe, parts: Parts, progress: Callable[[int, int], None] = _quiet
 ) -> Problem:
     """The harness's own problem of a run; `Problem.fit` gives it to a method."""
     device, model = torch.device(setting.device), setting.task.model
 
     def make_model(seed: int) -> nn.Module:
-        net = models.create(model, setting.likelihood.outputs, examples.example, seed).to(device)
+        net = models.create(model, setting.likelihood.outputs, parts.example, seed).to(device)
         # Channels last is what convolutions and pooling are fastest in.
-        return net.to(memory_format=torch.channels_last) if examples.example.dim() == 4 else net
+        return net.to(memory_format=torch.channels_last) if parts.example.dim() == 4 else net
 
     return Problem(
         likelihood=setting.likelihood,
-        example=examples.example,
-        train=examples.train,
-        validation=examples.validation,
+        example=parts.example,
+        train=parts.train,
+        validation=parts.validation,
         recipe=recipe,
         device=device,
         seeds=Seeds.of(setting.task.name, setting.seed),

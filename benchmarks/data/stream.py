@@ -16,11 +16,13 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from baselines.seeds import derive_seed
-from benchmarks.data.columns import encoded, open_picture
-from benchmarks.data.images import Images
+from benchmarks.data.images import Images, image_affine
 from benchmarks.data.loading import differs, from_first_source
-from benchmarks.data.sources import AnySource, describe, open_hub, open_local
-from benchmarks.data.spec import DataError, DataSpec, Hub, Local, read_spec
+from benchmarks.data.sources.columns import encoded
+from benchmarks.data.sources.files import AnySource, describe
+from benchmarks.data.sources.library import open_hub, open_local
+from benchmarks.data.sources.pictures import open_picture
+from benchmarks.data.spec import DataError, Hub, ImageSpec, Local, read_spec
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,7 +56,10 @@ class StreamSource:
         augment: Literal["none", "crop-flip"] = "none",
         workers: int = 0,
     ) -> None:
-        self._spec, self._split = read_spec(name), split
+        spec = read_spec(name)
+        if not isinstance(spec, ImageSpec):
+            raise DataError(f"{spec.name} holds no images and cannot be streamed; use load()")
+        self._spec, self._split = spec, split
         expected = self._spec.split(split)
         self._table, self._labels, self.classes = from_first_source(self._spec, self._open)
         if len(self._table) != expected.examples:
@@ -64,9 +69,8 @@ class StreamSource:
         if expected.fingerprint is not None and self.fingerprint != expected.fingerprint:
             raise DataError(differs(f"{self._spec.name}, split {split!r}", self.fingerprint, expected.fingerprint))
         self._device, self._augment, self._workers = torch.device(device), augment, workers
-        std = torch.tensor(self._spec.std, device=device).view(1, -1, 1, 1)
-        self._scale = 1 / (255 * std)
-        self._shift = -torch.tensor(self._spec.mean, device=device).view(1, -1, 1, 1) / std
+        affine = image_affine(spec)
+        self._scale, self._shift = affine.scale.to(device), affine.shift.to(device)
 
     def _open(self, source: AnySource) -> tuple[Dataset, Tensor, tuple[str, ...]]:
         if isinstance(source, Hub):
@@ -143,7 +147,7 @@ class StreamSource:
 class _Pictures(TorchDataset):
     """Index -> (uint8 image [channels, height, width], label); normalized on the device, as timm's loader does."""
 
-    def __init__(self, table: Dataset, labels: Tensor, spec: DataSpec, transform: Transform, seed: int) -> None:
+    def __init__(self, table: Dataset, labels: Tensor, spec: ImageSpec, transform: Transform, seed: int) -> None:
         self._table, self._labels, self._spec = table, labels, spec
         self._transform, self._seed = transform, seed
 
@@ -157,7 +161,7 @@ class _Pictures(TorchDataset):
         return torch.from_numpy(np.ascontiguousarray(pixels)), self._labels[index]
 
 
-def _transform(spec: DataSpec, training: bool) -> Transform:
+def _transform(spec: ImageSpec, training: bool) -> Transform:
     from timm.data.transforms_factory import create_transform
 
     plain: dict[str, Any] = {"use_prefetcher": True, "color_jitter": None, "re_prob": 0.0}  # no jitter, no erasing

@@ -96,14 +96,14 @@ def _fit(channel: Channel, job: FitJob) -> None:
     setting, before = job.setting, list(sys.modules)
     device = torch.device(setting.device)
     clock = Clock(device)
-    examples = open_fitting(setting, device, job.recipe)
+    parts = open_fitting(setting, device, job.recipe)
     method = setting.method.create()
     shared = SharedFits(job.shared)
 
     def progress(done: int, total: int) -> None:
         channel.send("progress", done=done, total=total)
 
-    base = make_problem(setting, job.recipe, examples, progress)
+    base = make_problem(setting, job.recipe, parts, progress)
     warm_up(base)
     problem = shared.problem(base).member(job.member)
     channel.send("ready")

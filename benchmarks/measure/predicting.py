@@ -15,7 +15,7 @@ from benchmarks.measure.clock import Clock
 from benchmarks.measure.fitting import BATCH_SIZE, guarded
 from benchmarks.measure.jobs import PredictJob
 from benchmarks.measure.process import Channel
-from benchmarks.problem import Absent, Examples, make_problem, warm_up
+from benchmarks.problem import Absent, Parts, make_problem, warm_up
 from benchmarks.sealing import Inputs, open_inputs
 
 
@@ -45,7 +45,7 @@ def _predict(channel: Channel, job: PredictJob) -> None:
     clock = Clock(device)
     inputs = open_inputs(setting, device)
     absent = Absent(setting.task.data.train)
-    problem = make_problem(setting, job.recipe, Examples(absent, Absent(setting.task.data.validation), inputs.example))
+    problem = make_problem(setting, job.recipe, Parts(absent, Absent(setting.task.data.validation), inputs.example))
     warm_up(problem)
     method = setting.method.create()
     predictor = method.predictor(problem.of(method))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from benchmarks.data.images import Images, cover
-from benchmarks.data.spec import DataError, DataSpec, Hub, Local
+from benchmarks.data.images import Images
+from benchmarks.data.sources.builtin import BUILTIN
+from benchmarks.data.sources.files import AnySource
+from benchmarks.data.sources.idx import read_idx
+from benchmarks.data.sources.library import open_hub, open_local
+from benchmarks.data.sources.pictures import as_shape, open_picture
+from benchmarks.data.spec import Builtin, DataError, Hub, Idx, ImageSpec, Local
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -18,7 +22,31 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-def to_images(table: Dataset, source: Hub | Local, spec: DataSpec, split: str) -> Images:
+def decode_images(source: AnySource, spec: ImageSpec, split: str) -> Images:
+    """Read one split of ``spec`` from ``source`` into memory.
+
+    Raises:
+        DataError: the source is not what the spec says, or cannot be reached.
+    """
+    if isinstance(source, Builtin):
+        return _builtin(source, spec)
+    if isinstance(source, Idx):
+        return read_idx(source, spec, split)
+    if isinstance(source, Hub):
+        return to_images(open_hub(source, spec, split), source, spec, split)
+    with tempfile.TemporaryDirectory() as scratch:  # the library's own copy of local files is not kept
+        return to_images(open_local(source, spec, split, scratch), source, spec, split)
+
+
+def _builtin(source: Builtin, spec: ImageSpec) -> Images:
+    if source.function not in BUILTIN:
+        raise DataError(f"{spec.name}: no built-in function {source.function!r}; there are {', '.join(BUILTIN)}")
+    pixels, labels = BUILTIN[source.function]()
+    classes = spec.classes or tuple(map(str, range(spec.num_classes)))
+    return Images(torch.from_numpy(pixels), torch.from_numpy(labels), classes)
+
+
+def to_images(table: Dataset, source: Hub | Local, spec: ImageSpec, split: str) -> Images:
     """Decode a whole table.
 
     Raises:
@@ -32,13 +60,13 @@ def to_images(table: Dataset, source: Hub | Local, spec: DataSpec, split: str) -
     row = 0
     for batch in table.iter(_BATCH):
         for cell in batch["image"]:  # pyright: ignore[reportArgumentType, reportCallIssue] - a dict without a format
-            pixels[row] = _as_shape(open_picture(cell, spec, f"{where}, image {row}"), spec, f"{where}, image {row}")
+            pixels[row] = as_shape(open_picture(cell, spec, f"{where}, image {row}"), spec, f"{where}, image {row}")
             row += 1
     return Images(torch.from_numpy(pixels), labels, classes)
 
 
 def encoded(
-    table: Dataset, source: Hub | Local, spec: DataSpec, split: str
+    table: Dataset, source: Hub | Local, spec: ImageSpec, split: str
 ) -> tuple[Dataset, torch.Tensor, tuple[str, ...]]:
     """The rows of ``split`` as one column "image" of undecoded images, their labels ([N] int64), the classes' names.
 
@@ -65,7 +93,7 @@ def encoded(
         raise DataError(f"{where}: column {image_column!r} holds {kind}, not images") from error
 
 
-def _check_folders(folders: list[str], spec: DataSpec, where: str) -> None:
+def _check_folders(folders: list[str], spec: ImageSpec, where: str) -> None:
     """Folders are numbered in alphabetical order, so names that are not the spec's could mean any class."""
     strange = sorted(set(folders) - set(spec.classes))
     if spec.classes and strange:
@@ -109,7 +137,7 @@ def select_corruption(table: Dataset, source: Hub | Local, split: str, where: st
     return table.select(np.flatnonzero((names == corruption) & (levels.astype(int) == int(severity))))
 
 
-def read_labels(table: Dataset, column: str, spec: DataSpec, where: str) -> tuple[torch.Tensor, tuple[str, ...]]:
+def read_labels(table: Dataset, column: str, spec: ImageSpec, where: str) -> tuple[torch.Tensor, tuple[str, ...]]:
     """Labels ([N] int64) in the order of the spec's classes, and the names of the classes."""
     feature: Any = table.features[column]
     names: tuple[str, ...] = tuple(getattr(feature, "names", None) or ())
@@ -154,36 +182,3 @@ def _kind(table: Dataset, column: str) -> str:
 
     feature: Any = table.features[column]
     return feature.dtype if isinstance(feature, Value) else type(feature).__name__
-
-
-def open_picture(cell: dict[str, Any], spec: DataSpec, where: str) -> Image.Image:
-    """Decode one image, in colour or grey as the spec's shape is. Transparency is left out, as torchvision does.
-
-    Raises:
-        DataError: it cannot be decoded, is in colour where the spec is grey, or has more than 8 bits a channel.
-    """
-    grey = spec.shape[0] == 1
-    try:
-        with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] else cell["path"]) as image:
-            image.load()
-            mode = image.mode
-            picture = image.convert("L" if grey else "RGB")
-    except (OSError, SyntaxError, ValueError, TypeError) as error:
-        name = f" ({cell['path']})" if cell and cell.get("path") else ""
-        raise DataError(f"{where}{name}: cannot be decoded: {error}") from error
-    if mode[0] in "IF":  # conversion would clip the values
-        raise DataError(f"{where}: is of mode {mode}, with more than 8 bits a channel: convert it first")
-    if grey and mode not in ("L", "LA", "1"):
-        raise DataError(f"{where}: is of mode {mode}, the spec's shape {spec.shape} is grey")
-    return picture
-
-
-def _as_shape(picture: Image.Image, spec: DataSpec, where: str) -> np.ndarray:
-    channels, height, width = spec.shape
-    if spec.resize:
-        picture = cover(picture, height, width)
-    if picture.size != (width, height):
-        raise DataError(
-            f"{where}: is {picture.height} x {picture.width}, the spec says {height} x {width} (or set resize = true)"
-        )
-    return np.asarray(picture).reshape(height, width, channels).transpose(2, 0, 1)

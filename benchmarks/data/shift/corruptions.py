@@ -20,9 +20,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.data import filters
 from benchmarks.data.images import Images
-from benchmarks.data.noise import ImageNoise
+from benchmarks.data.shift import filters
+from benchmarks.data.shift.noise import ImageNoise
 from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, DataError
 
 # Raise it when a byte of any corruption changes: it is part of the cache's key.
@@ -59,7 +59,7 @@ def corrupt(images: Images, corruption: str, severity: int, seed: int = 0, first
         x = images.pixels[start : start + step].to(torch.float32) / 255
         noise = ImageNoise(key, first + start, len(x))
         pixels[start : start + step] = _to_bytes(_KINDS[corruption](x, noise, strength))
-    return replace(images, pixels=pixels)
+    return replace(images, inputs=pixels)
 
 
 def _to_bytes(x: Tensor) -> Tensor:

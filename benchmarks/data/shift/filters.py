@@ -1,4 +1,4 @@
-"""Blurs and warps for `benchmarks.data.corruptions`, all of images [N, channels, height, width].
+"""Blurs and warps for `benchmarks.data.shift.corruptions`, all of images [N, channels, height, width].
 
 Written as sums of shifted copies and gathers: each output pixel is then the same sequence of float operations whatever
 the batch, which convolution routines do not promise.
