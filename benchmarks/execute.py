@@ -114,5 +114,4 @@ def _or_alone(answer: Uses | Failure, run: Run) -> Uses:
     """What a method says that it takes over; one that cannot even say that will fail in its own fit, with a record."""
     if isinstance(answer, Uses):
         return answer
-    recipe = run.task.recipe
-    return Uses(fit_key(run.method.label, 0, recipe), recipe, ())
+    return Uses(fit_key(run.method.label, 0, run.task.recipe), ())

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from baselines.recipe import Recipe
 from baselines.spec import MethodSpec
 from benchmarks.measure.environment import Stack, version_of
 from benchmarks.measure.jobs import Failure, FitJob, Fitted, Setting, Use, Uses
@@ -34,7 +33,6 @@ class Fit:
     key: str
     title: str
     setting: Setting
-    recipe: Recipe
     member: int
     needs: Mapping[str, str]
     whole: bool = False
@@ -97,16 +95,16 @@ def nodes_of(run: Run, uses: Uses, setting: Setting, stack: Stack) -> list[Fit]:
     """The fit of ``run``, last, and before it those that it takes over."""
     found: dict[str, Fit] = {}
 
-    def add(spec: MethodSpec, member: int, recipe: Recipe, local: str, below: tuple[Use, ...]) -> str:
-        needs = {one.key: add(one.method, one.member, one.recipe, one.key, one.uses) for one in below}
+    def add(spec: MethodSpec, member: int, local: str, below: tuple[Use, ...]) -> str:
+        needs = {one.key: add(one.method, one.member, one.key, one.uses) for one in below}
         key = _key(run.data, setting, spec, local, stack)
         part = f" · member {member}" if member else ""
         title = f"{run.task.name} · {spec.label} · seed {run.seed}{part}"
         own = Setting(**vars(setting) | {"method": spec})
-        found.setdefault(key, Fit(key, title, own, recipe, member, needs))
+        found.setdefault(key, Fit(key, title, own, member, needs))
         return key
 
-    last = add(run.method, 0, uses.recipe, uses.key, uses.uses)
+    last = add(run.method, 0, uses.key, uses.uses)
     found[last].whole = True
     return list(found.values())
 
@@ -114,7 +112,7 @@ def nodes_of(run: Run, uses: Uses, setting: Setting, stack: Stack) -> list[Fit]:
 def job_of(fit: Fit, states: Mapping[str, bytes]) -> FitJob:
     """The job that makes ``fit``; ``states`` of all nodes that it needs, by their keys."""
     shared = {local: states[key] for local, key in fit.needs.items()}
-    return FitJob(fit.setting, fit.recipe, fit.member, shared, fit.whole)
+    return FitJob(fit.setting, fit.member, shared, fit.whole)
 
 
 def spent_of(fitted: Fitted, others: Mapping[str, Spent]) -> Spent:

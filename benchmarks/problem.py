@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines.protocol import BatchSource, Problem
-from baselines.recipe import Recipe
 from baselines.seeds import Seeds
 from benchmarks import models
 from benchmarks.measure.jobs import Setting
@@ -48,9 +47,7 @@ def _quiet(done: int, total: int) -> None:
     """Report nothing."""
 
 
-def make_problem(
-    setting: Setting, recipe: Recipe, parts: Parts, progress: Callable[[int, int], None] = _quiet
-) -> Problem:
+def make_problem(setting: Setting, parts: Parts, progress: Callable[[int, int], None] = _quiet) -> Problem:
     """The harness's own problem of a run; `Problem.fit` gives it to a method."""
     device, model = torch.device(setting.device), setting.task.model
 
@@ -64,7 +61,7 @@ def make_problem(
         example=parts.example,
         train=parts.train,
         validation=parts.validation,
-        recipe=recipe,
+        recipe=setting.task.recipe,
         device=device,
         seeds=Seeds.of(setting.task.name, setting.seed),
         make_model=make_model,

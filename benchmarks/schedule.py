@@ -101,7 +101,7 @@ class Schedule:
         if isinstance(item, Fit):
             return job_of(item, states)
         fit = self.fits[keys[0]]
-        return PredictJob(fit.setting, fit.recipe, states[keys[0]])
+        return PredictJob(fit.setting, states[keys[0]])
 
     def _taken(self, item: Fit | Run, outcome: Fitted | Answers | Failure) -> Iterator[Made]:
         if isinstance(item, Run):

@@ -60,7 +60,9 @@ def seal_task(channel: Channel, job: tuple[Task, Path]) -> None:
 def _seal(task: Task, folder: Path) -> None:
     spec = read_spec(task.data.name)
     fitting, test = _cut(task)
-    evaluation = {"validation": lambda: fitting["validation"], "test": lambda: test} | _foreign(task) | _shifted(task, test)
+    evaluation = (
+        {"validation": lambda: fitting["validation"], "test": lambda: test} | _foreign(task) | _shifted(task, test)
+    )
     affine = data.standardization(fitting["train"], spec)
     sets = sealed.seal(folder, fitting, evaluation.items(), affine, derive_seed("mixed", task.name))
     manifest = Manifest(
@@ -116,8 +118,10 @@ def _shifted(task: Task, test: Examples) -> dict[str, Load]:
 def open_fitting(setting: Setting, device: torch.device, recipe: Recipe) -> Parts:
     """Training and validation examples as batches on ``device``."""
     train, validation, affine = sealed.read_fit(setting.data)
-    batches = [data.TensorSource(part.inputs, part.labels, affine, device, augment)
-               for part, augment in ((train, recipe.augment), (validation, "none"))]
+    batches = [
+        data.TensorSource(part.inputs, part.labels, affine, device, augment)
+        for part, augment in ((train, recipe.augment), (validation, "none"))
+    ]
     return Parts(*batches, example=example_of(train.inputs, device))
 
 

@@ -95,15 +95,15 @@ def state_of(predictor: Predictor) -> bytes:
 def _fit(channel: Channel, job: FitJob) -> None:
     setting, before = job.setting, list(sys.modules)
     device = torch.device(setting.device)
+    method, recipe = setting.method.create(), setting.task.recipe
     clock = Clock(device)
-    parts = open_fitting(setting, device, job.recipe)
-    method = setting.method.create()
+    parts = open_fitting(setting, device, recipe.changed(recipe_changes(method)))
     shared = SharedFits(job.shared)
 
     def progress(done: int, total: int) -> None:
         channel.send("progress", done=done, total=total)
 
-    base = make_problem(setting, job.recipe, parts, progress)
+    base = make_problem(setting, parts, progress)
     warm_up(base)
     problem = shared.problem(base).member(job.member)
     channel.send("ready")
@@ -132,14 +132,13 @@ def _look(method: Method, problem: Problem, predictor: Predictor) -> dict[str, A
 
 def _uses(method: Method, recipe: Recipe, member: int = 0) -> dict[str, Any]:
     """The key of ``method``'s fit by ``recipe`` and, below it, of those it takes over and that we can name."""
-    own = recipe.model_copy(update=recipe_changes(method))
     found = []
     for other, index in getattr(method, "uses", ()):
         spec = spec_of(other)
         if spec is not None:
-            found.append({"method": spec.text, **_uses(other, own, index)})
-    key = fit_key(key_of(method), member, own)
-    return {"key": key, "recipe": own.model_dump(mode="json"), "member": member, "uses": found}
+            found.append({"method": spec.text, **_uses(other, recipe, index)})
+    key = fit_key(key_of(method), member, recipe.changed(recipe_changes(method)))
+    return {"key": key, "member": member, "uses": found}
 
 
 def _reason(error: BaseException) -> str:

@@ -49,7 +49,6 @@ class FitJob:
     """One fit. ``shared``: states of the fits it may take over, by `fit_key`; ``whole``: look closer afterwards."""
 
     setting: Setting
-    recipe: Recipe
     member: int = 0
     shared: dict[str, bytes] = field(default_factory=dict, repr=False)
     whole: bool = True
@@ -60,7 +59,6 @@ class PredictJob:
     """Outputs of one fitted method, whose state this is, on every evaluation input."""
 
     setting: Setting
-    recipe: Recipe
     state: bytes = field(repr=False)
 
 
@@ -113,17 +111,15 @@ class Use:
 
     method: MethodSpec
     member: int
-    recipe: Recipe
     key: str
     uses: tuple[Use, ...] = ()
 
 
 @dataclass(frozen=True)
 class Uses:
-    """The method's own key and recipe, and the fits it takes over."""
+    """The method's own key, and the fits it takes over."""
 
     key: str
-    recipe: Recipe
     uses: tuple[Use, ...]
 
 

@@ -45,7 +45,7 @@ def _predict(channel: Channel, job: PredictJob) -> None:
     clock = Clock(device)
     inputs = open_inputs(setting, device)
     absent = Absent(setting.task.data.train)
-    problem = make_problem(setting, job.recipe, Parts(absent, Absent(setting.task.data.validation), inputs.example))
+    problem = make_problem(setting, Parts(absent, Absent(setting.task.data.validation), inputs.example))
     warm_up(problem)
     method = setting.method.create()
     predictor = method.predictor(problem.of(method))

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from baselines.recipe import Recipe
 from baselines.spec import parse
 from benchmarks.measure.jobs import (
     Answers,
@@ -87,17 +86,11 @@ def _answered(process: Child, report: Report) -> Answers:
 
 def _used(process: Child, report: Report) -> Uses:
     values, _ = _next(process, "uses", report, "plan")
-    return Uses(values["key"], Recipe(**values["recipe"]), tuple(map(_use, values["uses"])))
+    return Uses(values["key"], tuple(map(_use, values["uses"])))
 
 
 def _use(values: dict[str, Any]) -> Use:
-    return Use(
-        parse(values["method"]),
-        values["member"],
-        Recipe(**values["recipe"]),
-        values["key"],
-        tuple(map(_use, values["uses"])),
-    )
+    return Use(parse(values["method"]), int(values["member"]), str(values["key"]), tuple(map(_use, values["uses"])))
 
 
 def _next(process: Child, kind: str, report: Report, phase: str) -> tuple[dict[str, Any], bytes]:
