@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +11,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from baselines.names import UserError, unknown
-from baselines.spec import split
-from benchmarks.suite import Run, Suite, load_suite, plan
+from baselines.names import UserError
+from baselines.spec import parse, split
+from benchmarks.machine import chosen_device
+from benchmarks.prepare import prepare
+from benchmarks.runs import Run, runs_of
+from benchmarks.suite import Suite, load_suite, load_task
 
 console = Console()
 errors = Console(stderr=True)
@@ -24,7 +27,9 @@ Methods = Annotated[
     str | None,
     typer.Option("--methods", "-m", help='Only these, e.g. "map,implicit_vi(rank=2)"; see ivi list methods.'),
 ]
-Seeds = Annotated[int | None, typer.Option("--seeds", "-s", help="Seeds 0 ... N-1 instead of the suite's.")]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", "-s", help="Other seeds than the suite's: 5 means 0 to 4; '0,3,7' those.")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")]
 Extra = Annotated[
     list[str] | None,
@@ -34,21 +39,32 @@ RESULTS = Path("results")
 
 
 def chosen_runs(
-    suite: str, methods: str | None, seeds: int | None, device: str, extra: list[str] | None
+    suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None
 ) -> tuple[Suite, list[Run]]:
-    """The suite, with what the command line changes in it, and its runs."""
-    chosen = load_suite(suite)
+    """The suite, with what the command line changes in it, and its runs; its data are sealed if they are not yet."""
+    chosen, where = load_suite(suite), chosen_device(device)
     changes: dict[str, Any] = {}
     if seeds is not None:
-        if seeds < 1:
-            raise UserError(f"--seeds must be at least 1, not {seeds}")
-        changes["seeds"] = tuple(range(seeds))
+        changes["seeds"] = chosen_seeds(seeds)
     listed = tuple(split(methods)) if methods is not None else chosen.methods
     if methods is not None and not listed:
         raise UserError("--methods names no method; see ivi list methods")
     changes["methods"] = tuple(dict.fromkeys([*listed, *(extra or [])]))
     chosen = chosen.model_copy(update=changes)
-    return chosen, plan(chosen, chosen_device(device))
+    for text in chosen.methods:
+        parse(text)  # a misspelt name is said before data are decoded
+    tasks = {name: load_task(name) for name in chosen.tasks}
+    with errors.status("reading the data") if errors.is_terminal else nullcontext():
+        return chosen, runs_of(chosen, {name: (task, prepare(task)) for name, task in tasks.items()}, where)
+
+
+def chosen_seeds(text: str) -> tuple[int, ...]:
+    """The seeds that ``--seeds`` means."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts) or parts == ["0"]:
+        raise UserError(f"--seeds must be a number of seeds, at least 1, or a list such as '0,3,7', not {text!r}")
+    numbers = [int(part) for part in parts]
+    return tuple(range(numbers[0])) if len(numbers) == 1 else tuple(dict.fromkeys(numbers))
 
 
 @contextmanager
@@ -57,13 +73,3 @@ def bar(name: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         shown = progress.add_task(name, total=None)
         yield lambda done, total: progress.update(shown, completed=done, total=total)
-
-
-def chosen_device(name: str) -> str:
-    """The device that ``--device`` means."""
-    if name == "auto":
-        return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
-        raise unknown("device", name, ["auto", "cpu", "cuda"])
-    return name

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 
-from baselines.protocol import Method, Predictor, Problem
+from baselines.protocol import Method, Predictor, Problem, recipe_changes
 from baselines.recipe import Recipe
-from baselines.spec import MethodSpec, parse
+from baselines.spec import MethodSpec, distinct, parse
 from benchmarks.measure.audit import count_parameters, state_bytes
 from benchmarks.measure.clock import Clock
-from benchmarks.measure.environment import begin, environment
-from benchmarks.measure.evaluate import BATCH_SIZE, predict
+from benchmarks.measure.environment import Stack, environment
+from benchmarks.measure.fitting import BATCH_SIZE, machine_of
+from benchmarks.measure.jobs import Setting
+from benchmarks.measure.predicting import answers
 from benchmarks.measure.probe import (  # first: it sets a variable for torch
     FirstBatches,
     fit_flops,
@@ -24,17 +27,19 @@ from benchmarks.measure.probe import (  # first: it sets a variable for torch
     predict_flops,
     shortened,
 )
-from benchmarks.problem import TaskData, load_task_data, make_problem, warm_up
-from benchmarks.suite import Run, Task
+from benchmarks.prepare import Prepared
+from benchmarks.problem import Parts, make_problem, warm_up
+from benchmarks.runs import method_identity, task_identity
+from benchmarks.sealing import open_fitting
+from benchmarks.suite import Task
 from leaderboard.cost import CostRecord, MethodCost
-from leaderboard.record import TaskInfo
 
 SHORTEST = 0.1
 """Seconds that a timed prediction takes at least: it is repeated until it does."""
 SHORTEST_METERED = 1.0
 """The same where energy is read: its counter moves every 20 to 100 ms."""
-IMAGES = 1000
-"""Test images that are predicted, at most."""
+EXAMPLES = 1000
+"""Validation examples that are predicted, at most: evaluation data are not needed to know what predicting costs."""
 MEMORY_STEPS = 3
 """Steps, on as many batches, of the fit whose memory is looked at: from the second on an optimizer holds its state."""
 
@@ -50,7 +55,6 @@ class Spent(NamedTuple):
 class _Subject:
     """A method that is measured."""
 
-    run: Run
     method: Method
     problem: Problem
     predictor: Predictor
@@ -58,8 +62,9 @@ class _Subject:
     repeats: int = 1
 
 
-def measure(
+def costs_of(
     task: Task,
+    data: Prepared,
     methods: Sequence[MethodSpec],
     device: str,
     threads: int,
@@ -75,7 +80,8 @@ def measure(
     longer recipe does not stretch.
 
     Args:
-        task: whose data, model and recipe.
+        task: whose model and recipe.
+        data: its sealed data.
         methods: MAP is measured too, if it is not among them: its ratio to itself shows the noise.
         device: ``cpu``, ``cuda``, ``cuda:1`` ...
         threads: of torch.
@@ -87,8 +93,10 @@ def measure(
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
     where = torch.device(device)
-    clock, data = Clock(where), load_task_data(task, device)
-    specs = list({spec.key: spec for spec in [parse("map"), *methods]}.values())
+    clock, stack = Clock(where), Stack.now()
+    specs = distinct([parse("map"), *methods])
+    plain = Setting(task, data.folder, data.likelihood, specs[0], 0, device, threads, stack.code, math.inf)
+    parts = open_fitting(plain, where, task.recipe)
     turns, done = len(specs) * (1 + 2 * rounds), 0
 
     def advance() -> None:
@@ -96,27 +104,28 @@ def measure(
         done += 1
         report(done, turns)
 
-    examples = data.source(data.fitting["train"], where).num_examples
+    examples = parts.train.num_examples
     total, lengths = task.recipe.steps(examples), lengths_of(task.recipe, examples, steps)
     costs, subjects = {}, []
     for spec in specs:
-        subject = _prepared(Run(task=task, method=spec, seed=0, device=device), data, threads)
+        subject = _prepared(replace(plain, method=spec), parts, where)
         costs[spec.key] = subject
         if isinstance(subject, _Subject):
             subjects.append(subject)
         advance()
-    test = data.evaluation["test"]()
-    images = FirstBatches.of(data.source(test, where), BATCH_SIZE, IMAGES // BATCH_SIZE)
-    turning = _Turns(clock, joules, lengths, total, images)
+    asked = FirstBatches.of(parts.validation, BATCH_SIZE, EXAMPLES // BATCH_SIZE)
+    turning = _Turns(clock, joules, lengths, total, asked)
     for subject in subjects:
         turning.repeat(subject)
     for kind, turn in (("fit", turning.fit), ("predict", turning.predict)):
         for _ in range(rounds):
             _round(subjects, kind, turning.units, turn, advance)
-    fingerprints = {"train": data.fitting["train"].fingerprint, "test": test.fingerprint}
+    machine = machine_of(where, list(sys.modules))
+    words = (machine["device_name"], threads, machine["capability"], machine["device_index"])
     return CostRecord(
-        task=TaskInfo(name=task.name, version=task.version, fingerprints=fingerprints),
-        environment=environment(device, threads, torch.cuda.get_device_name(where) if where.type == "cuda" else ""),
+        task=task_identity(task, data),
+        device="cuda" if where.type == "cuda" else "cpu",
+        environment=environment(stack, *words),
         steps=lengths[-1],
         recipe_steps=total,
         batch_size=BATCH_SIZE,
@@ -126,13 +135,13 @@ def measure(
 
 @dataclass(frozen=True)
 class _Turns:
-    """What a turn is: fits of one or two ``lengths``, or predictions of ``images`` as often as timing needs."""
+    """What a turn is: fits of one or two ``lengths``, or predictions of what is ``asked`` as often as timing needs."""
 
     clock: Clock
     joules: Callable[[], float] | None
     lengths: Sequence[int]
     total: int
-    images: FirstBatches
+    asked: FirstBatches
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -142,7 +151,7 @@ class _Turns:
     def repeat(self, subject: _Subject) -> None:
         """Have ``subject`` predict so often that its time can be told."""
         shortest = SHORTEST if self.joules is None else SHORTEST_METERED
-        once = self.predict(subject).seconds * self.images.num_examples
+        once = self.predict(subject).seconds * self.asked.num_examples
         subject.repeats = max(1, math.ceil(shortest / once))
 
     def fit(self, subject: _Subject) -> Spent:
@@ -155,9 +164,9 @@ class _Turns:
         return Spent(*(_whole(amounts, self.lengths, self.total) for amounts in zip(*blocks, strict=True)))
 
     def predict(self, subject: _Subject) -> Spent:
-        """Of one image."""
-        count, predictor = subject.repeats * self.images.num_examples, subject.predictor
-        block = self._spent(lambda: [predict(predictor, self.images, False) for _ in range(subject.repeats)])
+        """Of one example."""
+        count = subject.repeats * self.asked.num_examples
+        block = self._spent(lambda: [_answered(subject, self.asked) for _ in range(subject.repeats)])
         return Spent(*(amount / count for amount in block))
 
     def _spent(self, function: Callable[[], Any]) -> Spent:
@@ -181,28 +190,32 @@ def lengths_of(recipe: Recipe, examples: int, steps: int) -> list[int]:
     return [max(1, steps // 10), max(2, steps)]
 
 
-def _prepared(run: Run, data: TaskData, threads: int) -> _Subject | MethodCost:
+def _prepared(setting: Setting, parts: Parts, device: torch.device) -> _Subject | MethodCost:
     """A method with all that does not need repeating; if it fails, the reason."""
-    cost = MethodCost(method=begin(run, 1, threads).method)
+    cost = MethodCost(label=setting.method.label, method=method_identity(setting.method))
     try:
-        method = run.method.create()
-        problem = make_problem(run, data, method, lambda other, given: other.fit(given), lambda done, total: None)
-        warm_up(problem)
+        method = setting.method.create()
+        recipe = setting.task.recipe.changed(recipe_changes(method))
+        if recipe.augment != setting.task.recipe.augment:
+            parts = open_fitting(setting, device, recipe)
+        own = make_problem(setting, parts)
+        warm_up(own)
+        problem = own.of(method)
         short = shortened(problem, MEMORY_STEPS, MEMORY_STEPS)
         predictor = method.fit(short)
-        x, _ = next(data.source(data.evaluation["test"](), problem.device).ordered(BATCH_SIZE))
+        x, _ = next(iter(parts.validation.ordered(BATCH_SIZE)))
         held = state_bytes(predictor)
         sizes = {
             "parameters": count_parameters(predictor),
             "state_bytes": held,
             "fit_memory": peak_bytes(problem.device, lambda: method.fit(short)),
-            "predict_memory": held + peak_bytes(problem.device, lambda: _logits(predictor, x)),
+            "predict_memory": held + peak_bytes(problem.device, lambda: _outputs(predictor, x)),
             "fit_flops": _counted(lambda: fit_flops(method, problem)),
             "predict_flops": _counted(lambda: round(predict_flops(predictor, x) / len(x))),
         }
     except Exception as error:
         return cost.model_copy(update={"error": f"{type(error).__name__}: {error}".partition("\n")[0]})
-    return _Subject(run, method, problem, predictor, cost.model_copy(update=sizes))
+    return _Subject(method, problem, predictor, cost.model_copy(update=sizes))
 
 
 def _round(
@@ -233,9 +246,15 @@ def _whole(amounts: Sequence[float], lengths: Sequence[int], total: int) -> floa
     return first + (second - first) / (long - short) * (total - short)
 
 
-def _logits(predictor: Predictor, x: torch.Tensor) -> torch.Tensor:
+def _outputs(predictor: Predictor, x: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
-        return predictor.logits(x)
+        return predictor.outputs(x)
+
+
+def _answered(subject: _Subject, asked: FirstBatches) -> None:
+    with torch.inference_mode():
+        for x, _ in asked.ordered(BATCH_SIZE):
+            answers(subject.predictor, x, subject.problem.likelihood)
 
 
 def _counted(count: Callable[[], int]) -> int | None:

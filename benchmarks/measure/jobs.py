@@ -69,7 +69,21 @@ class UsesJob:
     setting: Setting
 
 
-Job = FitJob | PredictJob | UsesJob
+@dataclass(frozen=True)
+class SearchJob:
+    """Whether evaluation examples can be found in the process that fits a method."""
+
+    setting: Setting
+
+
+Job = FitJob | PredictJob | UsesJob | SearchJob
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many evaluation examples were found where none should be."""
+
+    count: int
 
 
 @dataclass(frozen=True)

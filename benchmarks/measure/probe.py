@@ -28,7 +28,7 @@ class Probe:
 
     Attributes:
         fit_flops: operations of the whole recipe.
-        predict_flops: operations of one image, predicted in a batch like the one given.
+        predict_flops: operations of one example, predicted in a batch like the one given.
         random: names of modules that draw random numbers while they are trained.
     """
 
@@ -42,7 +42,7 @@ def probe(method: Method, problem: Problem, predictor: Predictor, x: Tensor) -> 
 
     Operations are those that `FlopCounterMode` of torch counts: matrix products, convolutions and attention, twice the
     multiplications; optimizers and elementwise functions are left out. Those of a fit are extrapolated from the short
-    ones as a + b steps + c images: steps are the recipe's, and what passes over the training set (Laplace) grows with
+    ones as a + b steps + c examples: steps are the recipe's, and what passes over the training set (Laplace) grows with
     it. Whatever goes wrong in here leaves a None and harms nobody.
 
     Args:
@@ -76,11 +76,11 @@ def fit_flops(method: Method, problem: Problem) -> int:
 def predict_flops(predictor: Predictor, x: Tensor) -> int:
     """Operations of predicting the batch ``x``."""
     with torch.inference_mode():
-        return _flops(lambda: predictor.logits(x))
+        return _flops(lambda: predictor.outputs(x))
 
 
 def shortened(problem: Problem, steps: int, batches: int | None = None) -> Problem:
-    """``problem`` with a recipe of so many steps and, if given, only the first ``batches`` of its training images.
+    """``problem`` with a recipe of so many steps and, if given, only the first ``batches`` of its training examples.
 
     A recipe in epochs stays one where the steps are whole epochs: a method may know no other.
     """
@@ -174,7 +174,7 @@ class FirstBatches:
 
     @property
     def num_examples(self) -> int:
-        """How many images there are."""
+        """How many examples there are."""
         return sum(len(y) for _, y in self.batches)
 
     def shuffled(self, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -14,8 +14,10 @@ from benchmarks.measure.jobs import (
     Failure,
     FitJob,
     Fitted,
+    Found,
     Job,
     PredictJob,
+    SearchJob,
     Use,
     Uses,
     UsesJob,
@@ -27,7 +29,7 @@ Report = Callable[[str, int, int], None]
 """(phase, done, total): how far a job is."""
 FAILURES = ("skipped", "diverged", "out_of_memory", "killed", "failed")
 """What a process may say of its own end."""
-Outcome = Fitted | Answers | Uses | Failure
+Outcome = Fitted | Answers | Uses | Found | Failure
 
 
 def measure(job: Job, report: Report = lambda phase, done, total: None) -> Outcome:
@@ -46,7 +48,7 @@ def measure(job: Job, report: Report = lambda phase, done, total: None) -> Outco
         except (KeyError, TypeError, ValueError):
             outcome = Failure("crashed", "the process of this run sent what is no message")
         printed = clean(process.printed(), 2**16)
-    return outcome if isinstance(outcome, Uses) else replace(outcome, printed=printed)
+    return outcome if isinstance(outcome, Uses | Found) else replace(outcome, printed=printed)
 
 
 class _Failed(Exception):
@@ -89,6 +91,11 @@ def _used(process: Child, report: Report) -> Uses:
     return Uses(values["key"], tuple(map(_use, values["uses"])))
 
 
+def _found(process: Child, report: Report) -> Found:
+    values, _ = _next(process, "found", report, "search")
+    return Found(int(values["count"]))
+
+
 def _use(values: dict[str, Any]) -> Use:
     return Use(parse(values["method"]), int(values["member"]), str(values["key"]), tuple(map(_use, values["uses"])))
 
@@ -116,4 +123,5 @@ _KINDS: dict[type, tuple[str, Callable[[Child, Report], Any]]] = {
     FitJob: ("benchmarks.measure.fitting:fit", _fitted),
     PredictJob: ("benchmarks.measure.predicting:predict", _answered),
     UsesJob: ("benchmarks.measure.fitting:uses", _used),
+    SearchJob: ("benchmarks.measure.search:search", _found),
 }
