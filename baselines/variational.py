@@ -10,25 +10,28 @@ from torch import Tensor, nn
 import ivi
 from baselines.protocol import Problem
 from baselines.recipe import Recipe
-from baselines.seeds import derive_seed
 
 
 class VariationalPredictor(nn.Module):
-    """A network of `ivi.variationalize` and the draws that it predicts with."""
+    """A network of `ivi.variationalize` and the draws that it predicts with, made at the first prediction."""
 
-    def __init__(self, net: nn.Module, draws: int, problem: Problem, head_draws: int = 1) -> None:
+    def __init__(self, net: nn.Module, problem: Problem, draws: int, head_draws: int = 1) -> None:
         super().__init__()
-        self.net = net
-        self.draws = ivi.sample_draws(net, draws, noise_generator(problem, "predict"), head_draws=head_draws)
+        self.net, self._seed, self._counts = net, problem.seeds.noise("predict"), (draws, head_draws)
+        self._draws: ivi.Draws | None = None
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Logits [draws times head draws, batch, classes]."""
-        return ivi.predict(self.net, x, self.draws)
+    def outputs(self, x: Tensor) -> Tensor:
+        """Outputs [draws times head draws, batch, outputs]."""
+        if self._draws is None:
+            generator, (draws, head_draws) = torch.Generator().manual_seed(self._seed), self._counts
+            with torch.inference_mode(False):  # whoever asks first, gradients may be wanted later
+                self._draws = ivi.sample_draws(self.net, draws, generator, head_draws=head_draws)
+        return ivi.predict(self.net, x, self._draws)
 
 
 def noise_generator(problem: Problem, purpose: str) -> torch.Generator:
     """The method's own noise for one purpose; the same numbers on every device."""
-    return torch.Generator().manual_seed(derive_seed(problem.seeds.noise, purpose))
+    return torch.Generator().manual_seed(problem.seeds.noise(purpose))
 
 
 def optimizer_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
@@ -39,8 +42,3 @@ def optimizer_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         | ({"weight_decay": 0.0} if group["kind"] == "covariance" else {})
         for group in groups
     ]
-
-
-def example(problem: Problem) -> Tensor:
-    """A batch to trace a forward pass with."""
-    return torch.zeros(1, *problem.input_shape, device=problem.device)
