@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -67,10 +68,10 @@ def check_method(spec: MethodSpec, console: Console, tasks: tuple[str, ...] = TA
         console.print(Text(f"{spec.label} on {name}", "bold"))
         case = case_of(spec, name)
         checks: list[tuple[str, Callable[[], None]]] = [
-            (check.__name__, lambda check=check, case=case: check(case.subject)) for check in CHECKS
+            (check.__name__, partial(check, case.subject)) for check in CHECKS
         ]
         wall = no_evaluation_example_is_in_the_process_that_fits
-        checks.append((wall.__name__, lambda case=case: wall(case)))
+        checks.append((wall.__name__, partial(wall, case)))
         failed += sum(not _holds(name, check, console) for name, check in checks)
     console.print(f"{failed} checks failed" if failed else "every check holds that applies")
     return not failed

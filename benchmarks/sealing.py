@@ -64,7 +64,9 @@ def _seal(task: Task, folder: Path) -> None:
         {"validation": lambda: fitting["validation"], "test": lambda: test} | _foreign(task) | _shifted(task, test)
     )
     affine = data.standardization(fitting["train"], spec)
-    sets = sealed.seal(folder, fitting, evaluation.items(), affine, derive_seed("mixed", task.name))
+    # The order repeats everywhere, and only who has the test labels can know it.
+    seed = derive_seed("mixed", task.name, str(test.labels_sha256))
+    sets = sealed.seal(folder, fitting, evaluation.items(), affine, seed)
     manifest = Manifest(
         sets={name: SetInfo(n=one.n, inputs=one.inputs, labels=one.labels) for name, one in sets.items()},
         spec=spec.sha256,

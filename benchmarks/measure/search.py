@@ -1,4 +1,4 @@
-"""Whether evaluation examples can be found in the process of a fit: everything in its memory is looked at, afterwards."""
+"""Whether evaluation examples are in the process of a fit: everything in its memory is looked at, afterwards."""
 
 from __future__ import annotations
 
