@@ -1,28 +1,25 @@
-"""The reference page of the metrics, docs/metrics.md, made from docstrings: ``python -m leaderboard.reference``."""
+"""The page docs/metrics.md, made from registry and docstrings: ``python -m leaderboard.reference``."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 from leaderboard import calibration, metrics, scoring, statistics
+from leaderboard.metrics.registry import METRICS, OOD_SCORES, Metric, OodScore
 
-SECTIONS: dict[str, tuple[Callable, ...]] = {
-    "On images of known class": (
-        metrics.accuracy,
-        metrics.nll,
-        metrics.brier,
-        metrics.ece,
-        metrics.ece_equal_mass,
-        metrics.ece_debiased,
-        metrics.aurc,
-        metrics.entropy,
-        metrics.mutual_information,
-    ),
-    "On out-of-distribution (OOD) images": (metrics.auroc, metrics.aupr_in, metrics.aupr_out, metrics.fpr95),
-    "Temperature scaling": (calibration.fit_temperature,),
-    "What a record holds": (scoring.score, scoring.ood_scores),
+ENTRIES: dict[str, tuple[Metric | OodScore, ...]] = {
+    "Predictions of a class": tuple(METRICS["categorical"].values()),
+    "Predictions of a number": tuple(METRICS["gaussian"].values()),
+    "Out-of-distribution (OOD) sets": tuple(METRICS["ood"].values()),
+    "OOD scores of predictions of a class": tuple(OOD_SCORES["categorical"].values()),
+    "OOD scores of predictions of a number": tuple(OOD_SCORES["gaussian"].values()),
+}
+FUNCTIONS: dict[str, tuple[Callable, ...]] = {
+    "Post-hoc scaling": (calibration.fit_temperature, calibration.fit_variance_factor),
+    "What scores hold": (scoring.score, scoring.ood_scores),
     "Intervals, ties and ranks": (
         statistics.t_interval,
         statistics.paired_difference,
@@ -33,33 +30,65 @@ SECTIONS: dict[str, tuple[Callable, ...]] = {
 }
 _HEAD = """# Metrics
 
-Made from the docstrings by `python -m leaderboard.reference`; edit those, not this page.
+Made from the registry and the docstrings by `python -m leaderboard.reference`; edit those, not this page.
 """
 
 
 def page() -> str:
     """The whole page, as Markdown."""
     parts = [_HEAD, _prose(inspect.cleandoc(metrics.__doc__ or "").partition("\n")[2])]
-    for title, functions in SECTIONS.items():
+    described: set[Callable] = set()
+    for title, entries in ENTRIES.items():
         parts.append(f"## {title}\n")
-        parts += [_entry(function) for function in functions]
+        for entry in entries:
+            if entry.function in described:
+                parts.append(f"### `{entry.name}`: {entry.title}\n\nAs above, of each item.\n")
+            else:
+                parts.append(_entry(entry))
+            described.add(entry.function)
+    for title, functions in FUNCTIONS.items():
+        parts.append(f"## {title}\n")
+        for function in functions:
+            prose, fields = _read(function)
+            parts.append("\n".join([f"### `{function.__name__}`\n", _prose(prose), *_list(fields)]))
     return "\n".join(parts)
 
 
-def _entry(function: Callable) -> str:
-    """One function: its prose, then formula, range, direction and source as a list."""
+def _entry(entry: Metric | OodScore) -> str:
+    """One entry: its prose, then formula, range, direction and source as a list."""
+    prose, fields = _read(entry.function)
+    lines = fields[:1]
+    if isinstance(entry, Metric):
+        lines += [f"Range: {_range(entry)}", f"Better: {entry.better or 'neither'}"]
+    lines += fields[1:]
+    if entry.scaled:
+        prefix = "" if isinstance(entry, Metric) else "<metric>_"
+        lines.append(f"Also after post-hoc scaling: `{prefix}{entry.name}_scaled`")
+    unit = f" ({entry.unit})" if isinstance(entry, Metric) and entry.unit else ""
+    return "\n".join([f"### `{entry.name}`: {entry.title}{unit}\n", _prose(prose), *_list(lines)])
+
+
+def _range(entry: Metric) -> str:
+    low, high = entry.range
+    return f"{'(' if math.isinf(low) else '['}{low:g}, {high:g}{')' if math.isinf(low) else ']'}"
+
+
+def _read(function: Callable) -> tuple[str, list[str]]:
+    """The prose of a docstring, and its fields (Formula, Source), each in one line."""
     paragraphs, fields = [], []
     for block in (inspect.getdoc(function) or "").split("\n\n"):
         head, _, rest = block.partition(":")
-        if head == "Formula" and "\nRange:" in block:
-            fields = [f"- {line}" for line in block.splitlines()]
+        if head == "Formula" and "\nSource:" in block:
+            fields = [" ".join(line.split()) for line in block.replace("\n    ", " ").splitlines()]
         elif head == "Returns":
             paragraphs.append(" ".join(rest.split()))
         elif head not in ("Args", "Raises"):
             paragraphs.append(" ".join(block.split()))
-    unit = scoring.unit(function.__name__)
-    title = f"### `{function.__name__}`" + (f" ({unit})" if unit else "") + "\n"
-    return "\n".join([title, _prose("\n\n".join(paragraphs)), *([*fields, ""] if fields else [])])
+    return "\n\n".join(paragraphs), fields
+
+
+def _list(lines: list[str]) -> list[str]:
+    return [*(f"- {line}" for line in lines), ""] if lines else []
 
 
 def _prose(text: str) -> str:

@@ -8,108 +8,104 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from leaderboard import metrics
-from leaderboard.calibration import fit_temperature, scale
-from leaderboard.predictions import Predictions, checked
+from leaderboard.calibration import SCALINGS
+from leaderboard.metrics import METRICS, OOD_SCORES, Metric, find
+from leaderboard.metrics.registry import Arrays, Kind
+from leaderboard.predictions import AnyPredictions, kind_of
 
 T = TypeVar("T")
 OOD_GROUPS = ("ood_near", "ood_far")
-_PER_SET = {
-    metric.__name__: metric
-    for metric in (
-        metrics.accuracy,
-        metrics.nll,
-        metrics.brier,
-        metrics.ece,
-        metrics.ece_equal_mass,
-        metrics.ece_debiased,
-        metrics.aurc,
-    )
-}
-_SCALED = ("nll", "brier", "ece", "ece_equal_mass", "ece_debiased", "aurc")  # accuracy cannot change
-_PER_OOD_SET = {metric.__name__: metric for metric in (metrics.auroc, metrics.aupr_in, metrics.aupr_out, metrics.fpr95)}
 
-_BETTER = {
-    "accuracy": "higher",
-    "nll": "lower",
-    "brier": "lower",
-    "ece": "lower",
-    "aurc": "lower",
-    "auroc": "higher",
-    "aupr": "higher",
-    "fpr95": "lower",
-}
-_NATS = ("nll", "entropy", "mutual_information")
-LABELLED = (*_PER_SET, "entropy", "mutual_information", "temperature", *(f"{name}_scaled" for name in _SCALED))
-"""Metrics of a set with labels, in their order."""
+
+def labelled(kind: Kind) -> tuple[str, ...]:
+    """The keys of a set with labels of predictions of ``kind``, in their order."""
+    entries = METRICS[kind].values()
+    scaled = (f"{entry.name}_scaled" for entry in entries if entry.scaled)
+    return (*(entry.name for entry in entries), SCALINGS[kind].parameter, *scaled)
+
+
+LABELLED = labelled("categorical")
+"""Metrics of a set with labels of class predictions, in their order."""
+PER_ITEM = tuple(dict.fromkeys(m.name for kind in SCALINGS for m in METRICS[kind].values() if m.per_item))
+"""Metrics that are a mean over items."""
 
 
 def better(key: str) -> str:
     """Which way the metric of a key of `score` is better: "higher", "lower", or "" where neither is."""
-    return _BETTER.get(key.split("_")[0], "")
+    entry = find(key)
+    return entry.better if entry else ""
 
 
 def unit(key: str) -> str:
-    """The unit of the metric of a key of `score`: "nats", or "" for shares, probabilities and other bare numbers."""
-    return "nats" if key.removesuffix("_scaled") in _NATS else ""
+    """The unit of the metric of a key of `score`: "nats", "units of the target", or "" for bare numbers."""
+    entry = find(key)
+    return entry.unit if entry else ""
 
 
-PER_ITEM = ("accuracy", "nll", "brier")
-"""Metrics that are a mean over images."""
+def title(key: str) -> str:
+    """What people call the metric of a key of `score`; the key itself, spaced, where it is no metric."""
+    entry = find(key)
+    if entry is None:
+        return key.replace("_", " ")
+    name, scaled = key.removesuffix("_scaled"), key.endswith("_scaled")
+    score_name = name.removeprefix(entry.name).removeprefix("_")
+    score = next((scores[score_name].title for scores in OOD_SCORES.values() if score_name in scores), "")
+    return entry.title + (f" of {score}" if score else "") + (", scaled" if scaled else "")
 
 
-def per_item(metric: str, predictions: Predictions) -> np.ndarray:
-    """[N] float64: the metric of each image, for `statistics.item_interval`; for those that are a mean over images.
+def limits(key: str, kind: Kind) -> tuple[float, float]:
+    """Lowest and highest value that the metric of a key of `score` can have; infinite where the key is no metric."""
+    entry = find(key, kind) or find(key, "ood")
+    return entry.range if entry else (-np.inf, np.inf)
+
+
+def per_item(metric: str, predictions: AnyPredictions) -> np.ndarray:
+    """[N] float64: the metric of each item, for `statistics.item_interval`; for those that are a mean over items.
 
     Raises:
-        ValueError: the metric is none of accuracy, nll, brier; or the predictions have no labels.
+        ValueError: the metric is no mean over items of such predictions; or they have no labels.
     """
-    log_probs, labels = predictions.log_probs, _labels(predictions)
-    if metric == "accuracy":
-        return metrics.confidence_and_correct(log_probs, labels)[1].astype(np.float64)
-    if metric == "nll":
-        return metrics.nll_per_item(log_probs, labels)
-    if metric == "brier":
-        return metrics.brier_per_item(log_probs, labels)
-    raise ValueError(f"{metric} is not a mean over images: need accuracy, nll or brier")
+    entry = METRICS[predictions.kind].get(metric)
+    if entry is None or entry.per_item is None:
+        means = ", ".join(m.name for m in METRICS[predictions.kind].values() if m.per_item)
+        raise ValueError(f"{metric} is not a mean over images: need one of {means}")
+    return np.asarray(_arrays(predictions, with_labels=True).compute(entry.per_item), dtype=np.float64)
 
 
-def score(sets: Mapping[str, Predictions]) -> dict[str, dict[str, float]]:
+def score(sets: Mapping[str, AnyPredictions]) -> dict[str, dict[str, float]]:
     """Every metric of every evaluation set, and the means over groups of sets.
 
     Args:
-        sets: predictions by name. ``validation``, ``test`` and ``shift/<corruption>/<severity>`` have labels;
-            ``ood_near/<name>`` and ``ood_far/<name>`` are compared with ``test``, which must then be there.
+        sets: predictions by name, all of one kind. ``validation``, ``test`` and ``shift/<corruption>/<severity>`` have
+            labels; ``ood_near/<name>`` and ``ood_far/<name>`` are compared with ``test``, which must then be there.
 
     Returns:
-        An entry per set. Sets with labels: accuracy, nll, brier, ece, ece_equal_mass, ece_debiased, aurc, and the means
-        entropy and mutual_information. OOD sets: <metric>_<score> for the metrics auroc, aupr_in, aupr_out, fpr95 and
-        the scores max_probability, entropy, mutual_information, energy.
-        With a ``validation`` set also temperature, fitted there, and what it changes: nll_scaled and so on, and
-        <metric>_max_probability_scaled, <metric>_entropy_scaled. They are NaN where no temperature exists, because a
-        true class of ``validation`` has probability 0.
+        An entry per set. Sets with labels: every metric of that kind (`leaderboard.metrics.METRICS`), the mean of those
+        that are one number per item. OOD sets: <metric>_<score> for every OOD metric and every OOD score of that kind.
+        With a ``validation`` set also what is fitted there, temperature or variance_factor, and what it changes:
+        nll_scaled and so on, and for classes <metric>_max_probability_scaled, <metric>_entropy_scaled. They are NaN
+        where no temperature exists, because a true class of ``validation`` has probability 0.
         ``ood_near``, ``ood_far``: means over their sets. ``shift/<severity>``: means over the corruptions.
         Numbers are rounded to ten significant digits: the others are not the same on every processor.
 
     Raises:
-        ValueError: an unknown name, missing labels, or predictions that have no score; the name of the set is in it.
+        ValueError: an unknown name, mixed kinds, missing labels, or predictions that have no score; the name of the set
+            is in it.
     """
+    if not sets:
+        return {}
     for name in sets:
         _check_name(name, sets)
-    temperature = None
-    if "validation" in sets:
-        temperature = _named("validation", _temperature, sets["validation"])
-    result = {
-        name: _named(name, _labelled, predictions, temperature)
-        for name, predictions in sorted(sets.items())
-        if not _is_ood(name)
-    }
-    result |= _ood(sets, temperature)
+    ready = {name: _named(name, _arrays, one, not _is_ood(name)) for name, one in sorted(sets.items())}
+    kind = kind_of(sets)
+    factor = _named("validation", SCALINGS[kind].fit, sets["validation"]) if "validation" in sets else None
+    result = {name: _named(name, _labelled, sets[name], ready[name], factor) for name in ready if not _is_ood(name)}
+    result |= _ood(sets, ready, factor)
     result |= _group_means(result)
     return {name: {key: _rounded(value) for key, value in result[name].items()} for name in sorted(result)}
 
 
-def _check_name(name: str, sets: Mapping[str, Predictions]) -> None:
+def _check_name(name: str, sets: Mapping[str, AnyPredictions]) -> None:
     parts = name.split("/")
     is_shift = parts[0] == "shift" and len(parts) == 3 and parts[2].isdecimal()
     is_ood = parts[0] in OOD_GROUPS and len(parts) == 2
@@ -134,72 +130,72 @@ def _named(name: str, function: Callable[..., T], *args: Any) -> T:
         raise ValueError(f"{name}: {error}") from error
 
 
-def _labels(predictions: Predictions) -> np.ndarray:
-    if predictions.labels is None:
+def _arrays(predictions: AnyPredictions, with_labels: bool) -> Arrays:
+    """The arrays of ``predictions``, examined."""
+    if with_labels and predictions.labels is None:
         raise ValueError("has no labels")
-    return predictions.labels
+    predictions.examine()
+    return Arrays({name: None if array is None else np.asarray(array) for name, array in vars(predictions).items()})
 
 
-def _temperature(validation: Predictions) -> float:
-    """The temperature fitted on ``validation``, NaN where none exists."""
-    labels = _labels(validation)
-    if np.isinf(metrics.nll(validation.log_probs, labels)):
-        return float("nan")
-    return fit_temperature(validation.log_probs, labels)
+def _scaled(predictions: AnyPredictions, factor: float) -> Arrays:
+    return Arrays(vars(SCALINGS[predictions.kind].apply(predictions, factor)))
 
 
-def _labelled(predictions: Predictions, temperature: float | None) -> dict[str, float]:
-    log_probs, labels = checked(predictions.log_probs, _labels(predictions))
-    row = {name: metric(log_probs, labels, check=False) for name, metric in _PER_SET.items()}
-    row["entropy"] = float(np.mean(metrics.entropy(log_probs, check=False)))
-    row["mutual_information"] = float(
-        np.mean(metrics.mutual_information(log_probs, predictions.expected_entropy, check=False))
-    )
-    if temperature is None:
+def _labelled(predictions: AnyPredictions, arrays: Arrays, factor: float | None) -> dict[str, float]:
+    entries = METRICS[predictions.kind].values()
+    row = {entry.name: _value(entry, arrays) for entry in entries}
+    if factor is None:
         return row
-    row["temperature"] = temperature
-    if np.isnan(temperature):
-        return row | {f"{name}_scaled": float("nan") for name in _SCALED}
-    scaled = scale(log_probs, temperature, check=False)
-    return row | {f"{name}_scaled": _PER_SET[name](scaled, labels, check=False) for name in _SCALED}
+    row[SCALINGS[predictions.kind].parameter] = factor
+    scaled = [entry for entry in entries if entry.scaled]
+    if np.isnan(factor):
+        return row | {f"{entry.name}_scaled": float("nan") for entry in scaled}
+    changed = _scaled(predictions, factor)
+    return row | {f"{entry.name}_scaled": _value(entry, changed) for entry in scaled}
 
 
-def ood_scores(predictions: Predictions, temperature: float | None = None) -> dict[str, np.ndarray]:
-    """The OOD scores of each image, [N] each; high means "unlike the training data".
+def _value(entry: Metric, arrays: Arrays) -> float:
+    return float(np.mean(arrays.compute(entry.function)))
 
-    max_probability is -log of it, which orders the images alike and still tells apart what rounds to 1. With a
-    temperature also max_probability_scaled and entropy_scaled; energy and mutual information need the members, which
-    are not stored, so they have no scaled form.
+
+def ood_scores(predictions: AnyPredictions, factor: float | None = None) -> dict[str, np.ndarray]:
+    """The OOD scores of each item, [N] each, by name (`leaderboard.metrics.OOD_SCORES`); high is "unlike the training".
+
+    With a fitted ``factor`` of post-hoc scaling (`leaderboard.calibration`) also those that it changes, as
+    <name>_scaled. Energy and mutual information need the members, which are not stored, so they have no scaled form;
+    scores of Gaussian predictions all grow by one factor, which changes no order.
     """
-    log_probs, _ = checked(predictions.log_probs)
-    scores = {
-        "max_probability": -np.max(log_probs, axis=1),
-        "entropy": metrics.entropy(log_probs, check=False),
-        "mutual_information": metrics.mutual_information(log_probs, predictions.expected_entropy, check=False),
-        "energy": predictions.energy,
-    }
-    if temperature is not None:
-        scaled = scale(log_probs, temperature, check=False)
-        scores["max_probability_scaled"] = -np.max(scaled, axis=1)
-        scores["entropy_scaled"] = metrics.entropy(scaled, check=False)
+    return _ood_scores(predictions, _arrays(predictions, with_labels=False), factor)
+
+
+def _ood_scores(predictions: AnyPredictions, arrays: Arrays, factor: float | None) -> dict[str, np.ndarray]:
+    entries = OOD_SCORES[predictions.kind].values()
+    scores = {entry.name: arrays.compute(entry.function) for entry in entries}
+    scaled = [entry for entry in entries if entry.scaled]
+    if factor is not None and scaled:
+        changed = _scaled(predictions, factor)
+        scores |= {f"{entry.name}_scaled": changed.compute(entry.function) for entry in scaled}
     return scores
 
 
-def _ood(sets: Mapping[str, Predictions], temperature: float | None) -> dict[str, dict[str, float]]:
-    names = [name for name in sorted(sets) if _is_ood(name)]
+def _ood(
+    sets: Mapping[str, AnyPredictions], ready: Mapping[str, Arrays], factor: float | None
+) -> dict[str, dict[str, float]]:
+    names = [name for name in ready if _is_ood(name)]
     if not names:
         return {}
-    undefined = temperature is not None and bool(np.isnan(temperature))
-    usable = None if undefined else temperature
+    undefined = factor is not None and bool(np.isnan(factor))
+    usable = None if undefined else factor
     # Sorted once here, since every metric of every set needs the order.
-    inside = {key: np.sort(values) for key, values in _named("test", ood_scores, sets["test"], usable).items()}
+    inside = {key: np.sort(values) for key, values in _ood_scores(sets["test"], ready["test"], usable).items()}
     result = {}
     for name in names:
-        outside = _named(name, ood_scores, sets[name], usable)
+        outside = _named(name, _ood_scores, sets[name], ready[name], usable)
         result[name] = _named(name, _compared, inside, outside)
         if undefined:
-            for key in ("max_probability_scaled", "entropy_scaled"):
-                result[name] |= {f"{metric}_{key}": float("nan") for metric in _PER_OOD_SET}
+            scaled = [f"{entry.name}_scaled" for entry in OOD_SCORES[sets[name].kind].values() if entry.scaled]
+            result[name] |= {f"{metric}_{key}": float("nan") for key in scaled for metric in METRICS["ood"]}
     return result
 
 
@@ -207,7 +203,7 @@ def _compared(inside: Mapping[str, np.ndarray], outside: Mapping[str, np.ndarray
     row = {}
     for key, values in outside.items():
         ranked = np.sort(values)
-        row |= {f"{metric}_{key}": function(inside[key], ranked) for metric, function in _PER_OOD_SET.items()}
+        row |= {f"{name}_{key}": entry.function(inside[key], ranked) for name, entry in METRICS["ood"].items()}
     return row
 
 

@@ -1,4 +1,4 @@
-"""The page docs/metrics.md says what the docstrings say, and no metric of a record is missing from it."""
+"""The page docs/metrics.md says what registry and docstrings say, and no key of scores is missing from it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from leaderboard import metrics, reference
-from leaderboard.predictions import Predictions
+from leaderboard.calibration import SCALINGS
+from leaderboard.predictions import Categorical, Gaussian
 from leaderboard.scoring import score
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -18,30 +20,23 @@ def test_the_page_is_made_from_the_docstrings():
     assert PAGE.read_text() == reference.page(), "run: python -m leaderboard.reference"
 
 
-def test_each_metric_says_its_formula_range_direction_and_source():
-    for title in ("On images of known class", "On out-of-distribution (OOD) images"):
-        for function in reference.SECTIONS[title]:
-            doc = function.__doc__ or ""
-            assert [line.split(":")[0] for line in re.findall(r"^ {4}(\w+: \S)", doc, re.MULTILINE)] == [
-                "Formula",
-                "Range",
-                "Better",
-                "Source",
-            ], function.__name__
+@pytest.mark.parametrize("entry", [e for entries in reference.ENTRIES.values() for e in entries], ids=lambda e: e.name)
+def test_each_entry_says_its_formula_and_source_and_leaves_the_rest_to_the_registry(entry):
+    doc = entry.function.__doc__ or ""
+    assert re.findall(r"^ {4}(Formula|Range|Better|Source): \S", doc, re.MULTILINE) == ["Formula", "Source"]
 
 
-def test_every_metric_of_a_record_has_an_entry():
-    log_probs = np.log(np.full((4, 2), 0.5))
-    made = Predictions(log_probs, metrics.entropy(log_probs), np.zeros(4), np.array([0, 1, 0, 1]))
-    result = score({"validation": made, "test": made, "ood_far/x": made})
+def test_every_key_of_scores_has_an_entry_on_the_page():
+    log_probs = np.log(np.full((4, 2), 0.5, np.float32))
+    zeros = np.zeros(4, np.float32)
+    classes = Categorical(log_probs, metrics.entropy(log_probs).astype(np.float32), zeros, np.array([0, 1, 0, 1]))
+    numbers = Gaussian(zeros, zeros + 1, zeros + 1, zeros + 2)
     text = PAGE.read_text()
-    for key in result["test"]:
-        name = key.removesuffix("_scaled")
-        assert f"### `{name}`" in text or f" {name}," in text
-    for key in result["ood_far"]:
-        metric = next(
-            f.__name__
-            for f in (metrics.auroc, metrics.aupr_in, metrics.aupr_out, metrics.fpr95)
-            if key.startswith(f.__name__)
-        )
-        assert f"### `{metric}`" in text and key.removeprefix(f"{metric}_").removesuffix("_scaled") in text
+    for made in (classes, numbers):
+        result = score({"validation": made, "test": made, "ood_far/x": made})
+        for key in result["test"].keys() - {scaling.parameter for scaling in SCALINGS.values()}:
+            assert f"### `{key.removesuffix('_scaled')}`: " in text
+        for key in result["ood_far"]:
+            metric = next(name for name in metrics.METRICS["ood"] if key.startswith(f"{name}_"))
+            assert f"### `{metric}`: " in text
+            assert f"### `{key.removeprefix(metric + '_').removesuffix('_scaled')}`: " in text

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from leaderboard.metrics import entropy
 from leaderboard.predictions import Predictions, load_predictions, save_predictions
 
 
@@ -16,8 +17,10 @@ def made(labels: bool = True) -> Predictions:
     rng = np.random.default_rng(0)
     log_probs = np.log(rng.dirichlet(np.ones(3), 7)).astype(np.float32)
     log_probs[0] = [0.0, -np.inf, -np.inf]
-    numbers = rng.random((2, 7)).astype(np.float32)
-    return Predictions(log_probs, numbers[0], numbers[1], rng.integers(0, 3, 7) if labels else None)
+    expected = (entropy(log_probs) * rng.random(7)).astype(np.float32)
+    return Predictions(
+        log_probs, expected, rng.normal(size=7).astype(np.float32), rng.integers(0, 3, 7) if labels else None
+    )
 
 
 def test_predictions_read_back_bit_for_bit(tmp_path):
@@ -37,7 +40,8 @@ def test_predictions_read_back_bit_for_bit(tmp_path):
 
 def test_numbers_that_half_precision_holds_take_two_bytes_and_labels_one(tmp_path):
     whole = made()
-    rounded = replace(whole, log_probs=whole.log_probs.astype(np.float16).astype(np.float32))
+    half = whole.log_probs.astype(np.float16).astype(np.float32)
+    rounded = replace(whole, log_probs=half, expected_entropy=np.zeros(7, np.float32))
     sizes = {}
     for name, one in (("whole", whole), ("rounded", rounded)):
         save_predictions(tmp_path / name, {"test": one})
