@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from leaderboard.record import Environment, MethodInfo, Record, RecordError, TaskInfo, schema_of, write_once
+from leaderboard.history import OldEnvironment, OldMethod, OldTask
+from leaderboard.identity import Count, Identity, MethodIdentity, Part, TaskIdentity
+from leaderboard.record import Amount, Environment, Label, Prose, RecordError
+from leaderboard.results import Result, stack_of
+from leaderboard.shelf import Finding, first_of, read_bytes, schema_of
+from leaderboard.store import write_once
 
-COST_SCHEMA = 2
-"""Grows with every change of the fields below; every schema ever written still reads. 2: energy."""
+COST_SCHEMA = 3
+"""Grows with every change of the fields below; every schema ever written still reads. 2: energy; 3: identities."""
 SUFFIX = ".cost.json"
 
 
@@ -25,71 +30,82 @@ class Quartiles(NamedTuple):
     high: float
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
-class MethodCost(_Part):
-    """One method. Lists have an entry per round; seconds are wall-clock with the device synchronised.
+class Numbers(Part):
+    """What one method cost. Lists have an entry per round; seconds are wall-clock with the device synchronised.
 
     Joules are those of the whole GPU while the seconds passed; their lists are empty where no driver counts them.
 
     Attributes:
-        method: as in records.
         fit_s: of the whole recipe; MAP's fits just before and after it, of the same round, are in ``map_fit_s``.
         map_fit_s: mean of the two.
-        predict_s: of one image, likewise with ``map_predict_s``.
+        predict_s: of one example, likewise with ``map_predict_s``.
         map_predict_s: mean of the two.
         fit_j, map_fit_j, predict_j, map_predict_j: joules, likewise.
         fit_memory: bytes of tensors at the peak of a fit, above what there was before it.
         predict_memory: bytes of the predictor's state, and of tensors at the peak of predicting one batch.
         fit_flops: floating-point operations of the whole recipe; None where they cannot be counted.
-        predict_flops: of one image; None where they cannot be counted.
+        predict_flops: of one example; None where they cannot be counted.
         parameters: trainable numbers in the predictor.
         state_bytes: size of the predictor's state.
         error: why there are no numbers; empty if there are.
     """
 
-    method: MethodInfo
-    fit_s: list[float] = []
-    map_fit_s: list[float] = []
-    predict_s: list[float] = []
-    map_predict_s: list[float] = []
-    fit_j: list[float] = []
-    map_fit_j: list[float] = []
-    predict_j: list[float] = []
-    map_predict_j: list[float] = []
-    fit_memory: int = 0
-    predict_memory: int = 0
-    fit_flops: int | None = None
-    predict_flops: int | None = None
-    parameters: int = 0
-    state_bytes: int = 0
-    error: str = ""
+    fit_s: list[Amount] = []
+    map_fit_s: list[Amount] = []
+    predict_s: list[Amount] = []
+    map_predict_s: list[Amount] = []
+    fit_j: list[Amount] = []
+    map_fit_j: list[Amount] = []
+    predict_j: list[Amount] = []
+    map_predict_j: list[Amount] = []
+    fit_memory: Count = 0
+    predict_memory: Count = 0
+    fit_flops: Count | None = None
+    predict_flops: Count | None = None
+    parameters: Count = 0
+    state_bytes: Count = 0
+    error: Prose = ""
+
+    @model_validator(mode="after")
+    def _in_pairs(self) -> Numbers:
+        for name in ("fit_s", "predict_s", "fit_j", "predict_j"):
+            mine, theirs = len(getattr(self, name)), len(getattr(self, f"map_{name}"))
+            if mine != theirs:
+                raise ValueError(f"{name} has {mine} rounds, map_{name} {theirs}")
+        return self
 
 
-class CostRecord(_Part):
+class MethodCost(Numbers):
+    """One method, as in records."""
+
+    label: Label
+    method: MethodIdentity
+
+
+class OldMethodCost(Numbers):
+    """One method in records of the first edition."""
+
+    method: OldMethod
+
+
+class CostRecord(Part):
     """One measurement of a task's methods on one device.
 
     Attributes:
         steps: optimizer steps of the fits that were timed; equal to ``recipe_steps`` if they were whole.
         recipe_steps: optimizer steps of the recipe, for which ``fit_s`` is given.
-        batch_size: images at a time when predicting.
+        batch_size: examples at a time when predicting.
         methods: MAP first: its own ratio to the MAP fits around it shows the noise.
     """
 
-    schema_version: int = COST_SCHEMA
-    task: TaskInfo
+    schema_version: Literal[3] = COST_SCHEMA
+    task: TaskIdentity
+    device: Literal["cpu", "cuda"]
     environment: Environment
-    steps: int
-    recipe_steps: int
-    batch_size: int
-    methods: list[MethodCost]
-
-    @property
-    def device(self) -> str:
-        """The device class: costs of different ones are never mixed."""
-        return self.environment.device_name
+    steps: Count
+    recipe_steps: Count
+    batch_size: Count
+    methods: Annotated[list[MethodCost], Field(min_length=1)]
 
     @property
     def rounds(self) -> int:
@@ -97,7 +113,46 @@ class CostRecord(_Part):
         return max((len(cost.fit_s) for cost in self.methods), default=0)
 
 
-def ratios(cost: MethodCost, base: MethodCost, kind: str) -> dict[int, float]:
+class OldCostRecord(Part):
+    """As `CostRecord`, of the first edition (schemas 1 and 2)."""
+
+    schema_version: Literal[1, 2]
+    task: OldTask
+    environment: OldEnvironment
+    steps: int
+    recipe_steps: int
+    batch_size: int
+    methods: Annotated[list[OldMethodCost], Field(min_length=1)]
+
+    @property
+    def rounds(self) -> int:
+        """How often each method was measured."""
+        return max((len(cost.fit_s) for cost in self.methods), default=0)
+
+
+class Measured(NamedTuple):
+    """The costs of one method and of MAP beside it, from one measurement.
+
+    Attributes:
+        cost, base: of the method and of MAP.
+        rounds: how many.
+        source: which measurement: numbers of two of them are never tested against each other.
+    """
+
+    cost: Numbers
+    base: Numbers
+    rounds: int
+    source: str
+
+
+class CostShelf(NamedTuple):
+    """Cost records of a folder, the oldest first, and files that are none."""
+
+    records: list[CostRecord | OldCostRecord]
+    findings: list[Finding]
+
+
+def ratios(cost: Numbers, base: Numbers, kind: str) -> dict[int, float]:
     """Ratios to MAP by round; {} without numbers. A round in which an energy counter stood still is left out.
 
     Args:
@@ -130,53 +185,61 @@ def write_cost(folder: Path, record: CostRecord) -> Path:
     data = record.model_dump_json(indent=1).encode() + b"\n"
     moment = "".join(filter(str.isalnum, record.environment.started.partition("+")[0]))
     digest = hashlib.sha256(data).hexdigest()[:8]
-    path = folder / record.task.name / f"{record.environment.device}-{moment}-{digest}{SUFFIX}"
+    path = folder / record.task.name / f"{record.device}-{moment}-{digest}{SUFFIX}"
     write_once(path, data)
     return path
 
 
-def read_costs(folder: Path) -> list[CostRecord]:
-    """Every cost record below ``folder``, the oldest first; none where there is no such folder.
+def read_costs(folder: Path) -> CostShelf:
+    """Every cost record below ``folder``, the oldest first; a bad file is named and set aside."""
+    shelf = CostShelf([], [])
+    for path in sorted(folder.glob(f"*/*{SUFFIX}")):
+        try:
+            shelf.records.append(_parsed(read_bytes(str(path))))
+        except RecordError as error:
+            shelf.findings.append(Finding(path, "unreadable", str(error)))
+    shelf.records.sort(key=lambda record: record.environment.started)
+    return shelf
 
-    Raises:
-        RecordError: one of them is damaged or newer than this program.
+
+def _parsed(data: bytes) -> CostRecord | OldCostRecord:
+    schema = schema_of(data)
+    try:
+        return (OldCostRecord if schema in (1, 2) else CostRecord).model_validate_json(data)
+    except ValidationError as error:
+        if schema is not None and schema > COST_SCHEMA:
+            raise RecordError(f"has schema {schema}, this program reads up to {COST_SCHEMA}: update it") from None
+        raise RecordError(f"not a cost record: {first_of(error)}") from None
+
+
+def cost_of(costs: Sequence[CostRecord | OldCostRecord], results: Iterable[Result]) -> Measured | None:
+    """The newest measurement of the method that made ``results``; None where there is none.
+
+    It must be of the same task, method, parameters, kind of device, code and versions: what a method costs under other
+    code is not what these runs cost. Of the first edition's records the code is not known; their method's file is.
     """
-    found = [_read(path) for path in sorted(folder.glob(f"*/*{SUFFIX}"))]
-    return sorted(found, key=lambda record: record.environment.started)
-
-
-def cost_of(costs: Sequence[CostRecord], records: Mapping[int, Record]) -> tuple[MethodCost, MethodCost, int] | None:
-    """The costs of the method that made ``records`` (by seed) and of MAP beside it, and how many rounds.
-
-    They come from the newest measurement on the same task and kind of device, of the same method with the same
-    parameters and code; None where there is none.
-    """
-    if not records:
+    results = list(results)
+    if not results:
         return None
-    one = next(iter(records.values()))
-    devices = {record.environment.device_name for record in records.values()}
-    for cost in reversed(costs):
-        same_task = (cost.task.name, cost.task.version) == (one.task.name, one.task.version)
-        if not same_task or devices != {cost.device}:
-            continue
-        for entry in cost.methods:
-            if not entry.error and _identity(entry.method) == _identity(one.method):
-                return entry, cost.methods[0], cost.rounds
+    one, devices = results[0], {(result.device_name, stack_of(result)) for result in results}
+    for i in reversed(range(len(costs))):
+        cost = costs[i]
+        entry = _entry(cost, one) if len(devices) == 1 and cost.environment.device_name == one.device_name else None
+        if entry is not None:
+            return Measured(entry, cost.methods[0], cost.rounds, f"{i}: {cost.environment.started}")
     return None
 
 
-def _identity(method: MethodInfo) -> tuple[object, ...]:
-    return method.name, method.source_sha256, sorted((key, str(value)) for key, value in method.resolved.items())
+def _entry(cost: CostRecord | OldCostRecord, one: Result) -> Numbers | None:
+    if isinstance(cost, CostRecord):
+        if stack_of(cost.environment) != stack_of(one):
+            return None
+        rows = ((Identity(task=cost.task, method=e.method, seed=0, device=cost.device).row, e) for e in cost.methods)
+        return next((entry for row, entry in rows if row == one.row and not entry.error), None)
+    if (cost.task.name, cost.task.version) != (one.task, one.version) or not one.is_history:
+        return None
+    return next((e for e in cost.methods if one.method == _old_method(e.method) and not e.error), None)
 
 
-def _read(path: Path) -> CostRecord:
-    data = path.read_bytes()
-    try:
-        return CostRecord.model_validate_json(data)
-    except ValidationError as error:
-        first, version = error.errors()[0], schema_of(data)
-        if version is not None and version > COST_SCHEMA:
-            reason = f"has schema {version}, this program reads up to {COST_SCHEMA}: update it"
-        else:
-            reason = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-        raise RecordError(f"{path}: not a cost record: {reason}") from None
+def _old_method(method: OldMethod) -> tuple[object, ...]:
+    return method.name, method.source_sha256, method.resolved

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from leaderboard.identity import Count, Name, Part
-from leaderboard.record import Label, Prose, Record, RecordError
+from leaderboard.identity import Count, Identity, MethodIdentity, Name, Part
+from leaderboard.record import Label, Prose, RecordError
 from leaderboard.shelf import first_of, read_bytes
 from leaderboard.store import write_once
 
@@ -26,13 +25,14 @@ class PlannedRun(Part):
     """One run that belongs to a suite, made or not.
 
     Attributes:
-        run_id, row: those of its identity.
+        run_id, row, setting: those of its identity.
         task, label, seed: for people.
         base: whether it is one of the MAP row (`is_base`).
     """
 
     run_id: Hash
     row: Hash
+    setting: Hash
     task: Name
     label: Label
     seed: Count
@@ -48,9 +48,9 @@ class Plan(Part):
     runs: tuple[PlannedRun, ...]
 
 
-def is_base(name: str, package: str | None, is_default: bool) -> bool:
+def is_base(method: MethodIdentity, is_default: bool) -> bool:
     """Whether runs of this method are the MAP row: the name alone is not enough, a stranger's may be called so."""
-    return name == BASE and package == OUR_PACKAGE and is_default
+    return method.name == BASE and method.package == OUR_PACKAGE and is_default
 
 
 def plan_path(folder: Path, suite: str) -> Path:
@@ -92,22 +92,14 @@ def plans(folder: Path) -> list[Plan]:
     return [plan for name in names if (plan := read_plan(folder, name)) is not None]
 
 
-def planned_run(record: Record) -> PlannedRun:
-    """The planned run that ``record`` fulfils."""
-    identity, method = record.identity, record.identity.method
+def planned_run(identity: Identity, label: str, base: bool) -> PlannedRun:
+    """The run of ``identity`` as a plan holds it."""
     return PlannedRun(
-        run_id=record.run_id,
+        run_id=identity.run_id,
         row=identity.row,
+        setting=identity.setting,
         task=identity.task.name,
-        label=record.label,
+        label=label,
         seed=identity.seed,
-        base=is_base(method.name, method.package, record.label == BASE),
+        base=base,
     )
-
-
-def by_task(runs: Iterable[PlannedRun]) -> dict[str, Sequence[PlannedRun]]:
-    """``runs`` by their task, in order."""
-    found: dict[str, list[PlannedRun]] = {}
-    for run in runs:
-        found.setdefault(run.task, []).append(run)
-    return dict(found)

@@ -156,14 +156,19 @@ def parsed(data: bytes) -> Record | OldRecord:
     Raises:
         RecordError: there is none that this program knows; without a path.
     """
-    head = _SCHEMA.match(data)
-    schema = int(head[1]) if head else None
+    schema = schema_of(data)
     try:
         return (OldRecord if schema == 1 else Record).model_validate_json(data)
     except ValidationError as error:
         if schema is not None and schema > SCHEMA:
             raise RecordError(f"has schema {schema}, this program reads up to {SCHEMA}: update it") from None
         raise RecordError(f"not a record: {first_of(error)}") from None
+
+
+def schema_of(data: bytes) -> int | None:
+    """The schema that the first field of the JSON in ``data`` names; None where it names none."""
+    head = _SCHEMA.match(data)
+    return int(head[1]) if head else None
 
 
 def first_of(error: ValidationError) -> str:
@@ -197,6 +202,11 @@ def _candidates(folder: str) -> Iterator[str]:
         for name in (*names, *linked):
             if looks_like_record(name):
                 yield os.path.join(inner, name)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """The file that goes with the record at ``path``: `PREDICTIONS`, `SCORES` or `LOG`."""
+    return path.with_name(path.name.removesuffix(".json") + suffix)
 
 
 def looks_like_record(name: str) -> bool:

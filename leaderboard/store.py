@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from leaderboard.record import Record, RecordError
-from leaderboard.shelf import LOG, PREDICTIONS, SCORES, Finding, Shelf, latest, read, read_all
+from leaderboard.shelf import LOG, PREDICTIONS, SCORES, Finding, Shelf, beside, latest, read, read_all
 
 __all__ = [
     "LOG",
@@ -46,11 +46,6 @@ def path_of(folder: Path, record: Record) -> Path:
     identity = record.identity
     name = f"{identity.seed}-{record.run_id}.{record.attempt}.json"
     return folder / identity.task.name / slug(record.label) / name
-
-
-def beside(path: Path, suffix: str) -> Path:
-    """The file that goes with the record at ``path``: `PREDICTIONS`, `SCORES` or `LOG`."""
-    return path.with_name(path.name.removesuffix(".json") + suffix)
 
 
 def keep(folder: Path, record: Record, predictions: bytes | None, log: str = "") -> Path:

@@ -1,7 +1,7 @@
 """The plan beside the records: what was last planned, whole or named as damaged."""
 
 import pytest
-from builders import made, plan_of
+from builders import made, method_identity, plan_of
 
 from leaderboard.plan import is_base, plan_path, plans, read_plan, write_plan
 from leaderboard.record import RecordError
@@ -25,7 +25,7 @@ def test_a_damaged_plan_is_named(tmp_path, text):
 
 
 def test_the_map_row_is_ours_with_default_parameters():
-    assert is_base("map", "ivi-bench", True)
-    assert not any(
-        [is_base("map", "stranger", True), is_base("map", "ivi-bench", False), is_base("laplace", "ivi-bench", True)]
-    )
+    ours = method_identity("map")
+    assert is_base(ours, True)
+    strangers = [method_identity("map", package="stranger"), method_identity("map", package=None), method_identity("laplace")]
+    assert not is_base(ours, False) and not any(is_base(one, True) for one in strangers)

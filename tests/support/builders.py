@@ -3,7 +3,7 @@
 import hashlib
 
 from leaderboard.identity import DataIdentity, Identity, MethodIdentity, TaskIdentity
-from leaderboard.plan import Plan, planned_run
+from leaderboard.plan import Plan, is_base, planned_run
 from leaderboard.record import Cost, Environment, Error, PredictionsInfo, Record, SetInfo
 
 
@@ -96,5 +96,5 @@ record = made
 
 def plan_of(*records, suite="suite"):
     """The plan that ``records`` fulfil."""
-    runs = {one.run_id: planned_run(one) for one in records}
+    runs = {r.run_id: planned_run(r.identity, r.label, is_base(r.identity.method, r.label == "map")) for r in records}
     return Plan(suite=suite, description="a suite for tests", runs=tuple(runs.values()))
