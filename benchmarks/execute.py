@@ -72,7 +72,7 @@ def keep(folder: Path, outcome: Outcome) -> Path:
     """Keep a record, its predictions, its scores and what the run printed."""
     path = store.keep(folder, outcome.record, outcome.predictions, outcome.log)
     if outcome.scores is not None:
-        scores.write(scores.scores_path(path), outcome.scores)
+        scores.write_scores(path, outcome.scores)
     return path
 
 

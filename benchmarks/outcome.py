@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.scores import Scores, score_sets
+from leaderboard.scores import Scores, score_bytes
 from safetensors.numpy import load
 
 from benchmarks.data.truth import read_truth
@@ -34,9 +34,8 @@ def outcome_of(made: Made, attempt: int, stack: Stack) -> Outcome:
     if made.failure is None:
         assert made.fitted is not None and made.answers is not None
         try:
-            sets = sets_of(made.run, made.answers)
-            data = to_bytes(sets)
-            scores = score_sets(sets, data)
+            data = to_bytes(sets_of(made.run, made.answers))
+            scores = score_bytes(data, made.run.title)
         except ValueError as error:
             return Outcome(_record(made, attempt, stack, machine, "failed", f"its predictions: {error}"), log=log)
         record = _ok(made, _record(made, attempt, stack, machine, "crashed"), scores.predictions, len(data))
