@@ -6,6 +6,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from baselines import registry
+
 GROUP = "ivi.baselines"
 
 
@@ -20,6 +22,7 @@ def install(folder: Path, package: str, entries: str, files: dict[str, str | byt
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
     (info / "entry_points.txt").write_text(f"[{GROUP}]\n{entries}\n")
     (info / "RECORD").write_text("".join(f"{name},,\n" for name in [*files, f"{info.name}/METADATA"]))
+    registry.forget()
     return info
 
 
