@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from baselines.names import UserError, unknown
 from baselines.recipe import Recipe
-from baselines.spec import MethodSpec, parse
+from baselines.spec import MethodSpec, distinct, parse
 from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, read_spec
 from leaderboard.record import RULES
 
@@ -176,7 +176,7 @@ def names(kind: str) -> list[str]:
 def plan(suite: Suite, device: str = "cpu") -> list[Run]:
     """Every run that ``suite`` means, in the order in which they are best made: what others build on comes first."""
     tasks = [load_task(name) for name in suite.tasks]
-    specs = [parse(text) for text in suite.methods]
+    specs = distinct(parse(text) for text in suite.methods)
     specs.sort(key=lambda spec: spec.name != "map")
     return [
         Run(task=task, method=spec, seed=seed, device=device)

@@ -1,4 +1,4 @@
-"""Packages of others, built and installed by pip: what they bring is there, and what nobody asks for is never imported."""
+"""Packages of others, installed by pip: what they bring is there, and what nobody asks for is never imported."""
 
 import json
 import os
