@@ -22,15 +22,19 @@ def load(method: MethodClass) -> Any:
         Exception: whatever its module raises.
     """
     module_name, _, qualname = method.target.rpartition(":")
-    from_file = method.package is None
-    module = _from_file(method) if from_file else importlib.import_module(module_name)
+    module = _from_file(method) if method.package is None else _installed(method, module_name)
+    return reduce(getattr, qualname.split("."), module)
+
+
+def _installed(method: MethodClass, name: str) -> ModuleType:
+    module = importlib.import_module(name)
     origin = getattr(module, "__file__", None)
     if origin is None or not Path(origin).samefile(method.source):
         raise UserError(
-            f"method '{method.name}': its source was read from {method.source}, but Python imports {origin}; "
-            "two packages have a module of that name"
+            f"method '{method.name}': its source was read from {method.source}, but Python imports {origin}: "
+            f"two packages have a module {name}"
         )
-    return reduce(getattr, qualname.split("."), module)
+    return module
 
 
 def _from_file(method: MethodClass) -> ModuleType:

@@ -23,12 +23,10 @@ from pydantic import ValidationError
 
 from baselines.names import UserError, check_name, one_line, unknown
 from baselines.reading.fields import Hyperparameter, hyperparameters, message
-from baselines.reading.lookup import OWN, ClassSource, Lookup
+from baselines.reading.lookup import OWN, PACKAGE, ClassSource, Lookup
 from baselines.reading.sources import Modules, modules_of
 
 GROUP = "ivi.baselines"
-PACKAGE = "ivi-bench"
-"""The distribution whose methods are built in: nobody else's can have their names."""
 VALUE = re.compile(r"(?P<module>\w+(\.\w+)*)\s*:\s*(?P<cls>\w+(\.\w+)*)\s*(\[.*\])?")
 """What an entry point means: ``module:Class``, with extras that are of no matter here."""
 

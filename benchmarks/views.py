@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from baselines.registry import known_methods
+from baselines.registry import known_methods, unavailable
 from baselines.registry import variants as named_variants
 from baselines.spec import parse
 from benchmarks.results import DONE, estimates
@@ -39,13 +39,15 @@ def suites() -> Table:
 
 
 def methods() -> Table:
-    """Every installed method with its hyperparameters, and the named variants."""
+    """Every installed method with its hyperparameters, the named variants, and what is declared but cannot be used."""
     view = _table("method", "what", "parameters")
     for method in known_methods().values():
         parameters = ", ".join(f"{key}={value}" for key, value in method.defaults.items())
-        view.add_row(method.name, method.summary, parameters)
+        view.add_row(Text(method.name), Text(method.summary), Text(parameters))  # a stranger's words are no markup
     for name, spec in named_variants().items():
         view.add_row(name, f"short for {spec}", "")
+    for name, reason in unavailable().items():
+        view.add_row(Text(name), Text(f"unavailable: {reason}", style="yellow"), "")
     return view
 
 

@@ -113,7 +113,9 @@ def _default(value: ast.expr | None, where: str) -> Any:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         default = ...
     if not _plain(default):
-        raise UserError(f"{where}: every hyperparameter needs a default that is a plain number, string or bool")
+        raise UserError(
+            f"{where}: every hyperparameter needs a default that is a plain number, string or bool, or a list of such"
+        )
     return default
 
 

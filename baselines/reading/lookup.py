@@ -12,6 +12,8 @@ from baselines.reading.sources import Modules, Source, read_source
 
 FIELDLESS = ("typing", "typing_extensions", "abc", "collections.abc")
 """Modules whose classes bring no hyperparameters (Protocol, Generic, ABC)."""
+PACKAGE = "ivi-bench"
+"""The distribution whose methods are built in: nobody else can have their names."""
 OWN = Modules(roots=(("baselines", Path(__file__).parent.parent),))
 """Our own modules: a method may inherit from a built-in one."""
 Seen = frozenset[tuple[str, str]]
@@ -98,7 +100,8 @@ class Lookup:
         try:
             thing = self._dotted(cls.module, names, frozenset())
         except UserError as error:
-            raise UserError(f"class {cls.qualname} inherits from {'.'.join(names)}: {error}") from None
+            base = f"class {cls.qualname} inherits from {'.'.join(names)}"
+            raise UserError(f"{base}, which must be its own package's or {PACKAGE}'s: {error}") from None
         return thing if isinstance(thing, ClassSource) else None
 
     def _fieldless(self, source: Source, name: str) -> bool:

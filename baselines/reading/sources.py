@@ -49,7 +49,7 @@ def read_source(path: Path) -> Source:
             warnings.simplefilter("ignore")  # "\d" in a stranger's file is not for this command's user to mend
             tree = ast.parse(content)
     except SyntaxError as error:
-        raise UserError(f"{path}:{error.lineno}: {error.msg}") from None
+        raise UserError(f"{path}:{error.lineno or 1}: {error.msg}") from None
     except (ValueError, LookupError, OverflowError, RecursionError, MemoryError) as error:
         reason = str(error) or "nested too deeply"
         raise UserError(f"{path} cannot be parsed: {reason}") from None
@@ -59,13 +59,15 @@ def read_source(path: Path) -> Source:
 def _content(path: Path) -> bytes:
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a FIFO would be waited for, a device never ends
-            raise UserError(f"{path} is no regular file")
-        if status.st_size > LARGEST:
-            raise UserError(f"{path} has {status.st_size} bytes; a method's file has {LARGEST} at most")
-        return path.read_bytes()
+        whole = stat.S_ISREG(status.st_mode)  # a FIFO would be waited for, a device never ends
+        content = path.read_bytes() if whole and status.st_size <= LARGEST else b""
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not whole:
+        raise UserError(f"{path} is no regular file")
+    if status.st_size > LARGEST:
+        raise UserError(f"{path} has {status.st_size} bytes; a method's file has {LARGEST} at most")
+    return content
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Modules:
             compiled += [base / "__init__.pyc", *(base.parent / "__pycache__").glob(f"{base.name}.*.pyc")]
             if any(map(os.path.lexists, compiled)):
                 return f"module {module} is compiled only; the source of a method must be readable"
-        return f"there is no module {module} among its package's files; is the installation whole?"
+        return f"there is no module {module} among its package's files"
 
     def _places(self, module: str) -> Iterator[tuple[Path, _Own]]:
         for prefix, path in self.roots:
