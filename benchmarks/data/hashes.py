@@ -9,10 +9,14 @@ import numpy as np
 
 def array_sha256(array: np.ndarray) -> str:
     """SHA-256 over "DTYPE SHAPE" (as in "uint8 (5, 1, 28, 28)") and the bytes, little-endian, last axis fastest."""
-    little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
-    digest = hashlib.sha256(f"{array.dtype.name} {tuple(array.shape)}".encode())
-    digest.update(raw(little))
+    digest = sha256_prefix(array)
+    digest.update(raw(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))))
     return digest.hexdigest()
+
+
+def sha256_prefix(array: np.ndarray) -> hashlib._Hash:
+    """The hash of an array before its bytes, for those who have these piece by piece."""
+    return hashlib.sha256(f"{array.dtype.name} {tuple(array.shape)}".encode())
 
 
 def raw(array: np.ndarray) -> memoryview:
