@@ -140,7 +140,7 @@ def test_text_that_reads_as_a_number_is_still_text(trees):
         (NUMBER, NUMBER + "\nnum_classes = 3", "predicts a real number: leave out num_classes"),
         ('features = ["height", "girth"]', "features = []", "features: Tuple should have at least 1 item"),
         ('kind = "table"', 'kind = "tabel"', "unknown kind 'tabel'; did you mean 'table'?"),
-        ('kind = "table"', 'kind = ["table"]', "unknown kind ['table']; there are image, table"),
+        ('kind = "table"', 'kind = ["table"]', "unknown kind ['table']; did you mean 'table'?"),
         ('title = "Trees"', 'title = "Trees"\nmean = [0.5]', "unknown key 'mean'"),
         ('format = "csv"', 'format = "imagefolder"', "this kind is not read from imagefolder; there are csv, parquet"),
     ],
