@@ -17,7 +17,7 @@ from safetensors.numpy import load, save
 
 from leaderboard.arrays import UNIT_SUM, by_rows, checked, checked_gaussian, vector
 from leaderboard.metrics.uncertainty import mutual_information
-from leaderboard.record import write_once
+from leaderboard.store import write_once
 
 __all__ = [
     "AnyPredictions",

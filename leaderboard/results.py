@@ -10,8 +10,9 @@ from typing import NamedTuple
 from leaderboard.history import REASON, OldCost, OldEnvironment, OldRecord
 from leaderboard.identity import TaskIdentity
 from leaderboard.plan import is_base
-from leaderboard.record import Cost, Environment, Record
-from leaderboard.shelf import PREDICTIONS, Finding, Shelf, beside, read_all
+from leaderboard.record import Cost, Environment, Record, RecordError
+from leaderboard.scores import METRICS_VERSION, read_scores
+from leaderboard.shelf import PREDICTIONS, SCORES, Finding, Shelf, beside, read_all
 
 STACK = ("torch", "torchvision", "timm", "numpy")
 """Packages whose version decides numbers, beside our own code and the method's package."""
@@ -97,18 +98,33 @@ def load_results(folder: Path) -> Results:
 
 def results_of(shelf: Shelf) -> Results:
     """The results of what was read."""
-    from leaderboard.scores import scores_of
-
     results, findings = [], list(shelf.findings)
     for path, record in zip(shelf.paths, shelf.records, strict=True):
         metrics: Metrics = {}
         doubt = ""
         if record.status == "ok":
-            metrics, doubt, finding = scores_of(path, record)
+            metrics, doubt, finding = _scored(path, record)
             findings += [finding] if finding else []
         results.append(result_of(path, record, metrics, doubt))
     results += [old_result(path, record) for path, record in shelf.history]
     return Results(results, findings)
+
+
+def _scored(path: Path, record: Record) -> tuple[Metrics, str, Finding | None]:
+    """The metrics of an ok run, else why there are none, and what is wrong with the file that should hold them."""
+    again = "make them with 'ivi score'"
+    try:
+        scores = read_scores(path)
+    except RecordError as error:
+        return {}, f"its scores cannot be read: {again}", Finding(beside(path, SCORES), "unreadable", str(error))
+    if scores is None:
+        return {}, f"there are no scores: {again}", None
+    if record.predictions is None or scores.predictions != record.predictions.sha256:
+        problem = f"are scores of other predictions than the record's: {again}"
+        return {}, f"its {problem}", Finding(beside(path, SCORES), "foreign", problem)
+    if scores.metrics_version != METRICS_VERSION:
+        return scores.sets, f"scores of version {scores.metrics_version} of the metrics: {again}", None
+    return scores.sets, "", None
 
 
 def result_of(path: Path, record: Record, metrics: Metrics, doubt: str = "") -> Result:
