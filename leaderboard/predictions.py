@@ -227,10 +227,12 @@ def _check_header(data: bytes) -> None:
     except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
         raise ValueError("the header is no table of arrays") from None
     for key, kind in types.items():
+        if ":" not in key or not key.isprintable():
+            raise ValueError(f"{key!r} is not <set>:<array>")
         field = key.rpartition(":")[2]
         allowed = _STORED["float"] + (_STORED["int"] if field == "labels" else ())
         if kind not in allowed:
-            raise ValueError(f"{key} is {kind}: need {' or '.join(allowed)}")
+            raise ValueError(f"{key} is {kind!r}: need {' or '.join(allowed)}")
 
 
 def _assembled(name: str, arrays: Mapping[str, np.ndarray]) -> AnyPredictions:

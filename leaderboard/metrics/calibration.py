@@ -71,8 +71,8 @@ def ece_classwise(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15, *, 
 
     For each class all N images are put in equal-width bins ((b - 1)/B, b/B] of that class's probability, 0 in the
     first. With many classes most probabilities are near 0 and right to be so, which makes it small: compare it on one
-    task only. It is the static calibration error of Nixon et al., "Measuring Calibration in Deep Learning", CVPR Workshops
-    2019; their adaptive and thresholded forms are others.
+    task only. It is the static calibration error of Nixon et al., "Measuring Calibration in Deep Learning", CVPR
+    Workshops 2019; their adaptive and thresholded forms are others.
 
     Formula: 1/C sum_c sum_b n_cb/N |share of class c in bin cb - mean p_c in bin cb|, B = 15
     Source: Kull et al., "Beyond temperature scaling: Obtaining well-calibrated multiclass probabilities with Dirichlet
@@ -101,12 +101,19 @@ def ece_classwise(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15, *, 
 
 def equal_width_edges(bins: int) -> np.ndarray:
     """[bins - 1] inner edges of equal-width bins of confidence, each bin closed on the right."""
+    _check_bins(bins)
     return np.arange(1, bins) / bins
 
 
 def equal_mass_edges(confidence: np.ndarray, bins: int) -> np.ndarray:
     """[bins - 1] inner edges of bins that hold equally many of ``confidence``, each bin closed on the right."""
+    _check_bins(bins)
     return np.quantile(confidence, np.arange(1, bins) / bins)
+
+
+def _check_bins(bins: int) -> None:
+    if bins < 1:
+        raise ValueError(f"bins is {bins}: need 1 at least")
 
 
 def _gaps(confidence: np.ndarray, correct: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

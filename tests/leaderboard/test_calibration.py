@@ -1,16 +1,18 @@
-"""Temperature scaling against the temperature that made the data, a grid, and a second optimiser."""
+"""Post-hoc scaling against the number that made the data, a grid, and a second optimiser."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawn import of_numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from leaderboard import metrics
-from leaderboard.calibration import HIGHEST, LOWEST, fit_temperature, scale
+from leaderboard.calibration import HIGHEST, LOWEST, fit_temperature, fit_variance_factor, scale
+from leaderboard.metrics import regression
 
 
 def sampled(seed: int, n: int = 2000, c: int = 6, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -69,3 +71,34 @@ def test_the_bounds_are_returned_where_no_best_temperature_exists():
 def test_a_temperature_must_be_positive(temperature):
     with pytest.raises(ValueError, match="positive"):
         scale(np.log(np.full((3, 4), 0.25)), temperature)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1))
+def test_no_other_variance_factor_has_a_lower_nll(seed):
+    mean, variance, labels = (array.astype(np.float64) for array in of_numbers(seed))
+    fitted = fit_variance_factor(mean, variance, labels)
+    best = minimize_scalar(
+        lambda t: regression.nll(mean, variance * np.exp(t), labels),
+        bounds=(2 * np.log(LOWEST), 2 * np.log(HIGHEST)),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    assert regression.nll(mean, variance * fitted, labels) <= best.fun + 1e-9
+    assert float(f"{fitted:.6g}") == fitted
+
+
+def test_predictions_that_are_twice_as_sure_as_they_should_be_get_variance_factor_four():
+    rng = np.random.default_rng(0)
+    sigma = np.exp(rng.normal(size=100_000))
+    assert fit_variance_factor(np.zeros(100_000), sigma**2, 2 * sigma * rng.normal(size=100_000)) == pytest.approx(
+        4.0, rel=0.03
+    )
+
+
+def test_exact_means_get_the_lowest_variance_factor_and_absurd_ones_the_highest():
+    ones = np.ones(3)
+    assert fit_variance_factor(ones, ones, ones) == LOWEST**2
+    assert fit_variance_factor(ones, ones, ones * 1e20) == HIGHEST**2
+    with pytest.raises(ValueError, match="variance is 0"):
+        fit_variance_factor(ones, ones * 0, ones)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from drawn import of_classes as drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
@@ -16,21 +17,6 @@ from leaderboard import metrics
 
 SEEDS = st.integers(0, 2**32 - 1)
 TIGHT = {"rel": 1e-6, "abs": 1e-9}
-
-
-def drawn(seed: int, largest: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions of random size, sharpness and coarseness; the coarse ones are full of ties."""
-    rng = np.random.default_rng(seed)
-    n, c = int(rng.integers(1, largest)), int(rng.integers(2, 12))
-    logits = rng.normal(size=(n, c)) * rng.choice([0.1, 1.0, 5.0, 40.0])
-    if rng.random() < 0.4:
-        logits = np.round(logits)
-    if rng.random() < 0.3:
-        logits[rng.random(size=(n, c)) < 0.2] = -np.inf
-        logits[np.arange(n), rng.integers(0, c, n)] = 0.0
-    labels = rng.integers(0, c, n) if rng.random() < 0.8 else np.full(n, rng.integers(0, c))
-    top = logits.max(axis=1, keepdims=True)
-    return logits - top - np.log(np.sum(np.exp(logits - top), axis=1, keepdims=True)), labels
 
 
 def on_edge(log_probs: np.ndarray, bins: int = 15) -> bool:

@@ -10,9 +10,10 @@ import pytest
 from scipy.special import log_softmax, logsumexp
 
 from leaderboard import metrics
-from leaderboard.calibration import fit_temperature, scale
-from leaderboard.predictions import Predictions
-from leaderboard.scoring import better, ood_scores, per_item, score, unit
+from leaderboard.calibration import fit_temperature, fit_variance_factor, scale
+from leaderboard.metrics import METRICS, registry, regression
+from leaderboard.predictions import Gaussian, Predictions
+from leaderboard.scoring import LABELLED, better, labelled, limits, ood_scores, per_item, score, title, unit
 
 OOD_METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
 
@@ -146,3 +147,107 @@ def test_the_mean_over_images_is_the_metric(sets, result):
         per_item("ece", sets["test"])
     with pytest.raises(ValueError, match="no labels"):
         per_item("nll", sets["ood_far/faces"])
+
+
+def numbers(seed: int, n: int = 200, labelled: bool = True, spread: float = 2.0) -> Gaussian:
+    rng = np.random.default_rng(seed)
+    members = rng.normal(size=(4, n)) * (1.0 if labelled else 2.0)
+    noise = np.exp(rng.normal(size=(4, n)))
+    mean, expected = members.mean(axis=0), noise.mean(axis=0)
+    variance = expected + members.var(axis=0)
+    labels = (mean + spread * np.sqrt(variance) * rng.normal(size=n)).astype(np.float32) if labelled else None
+    return Gaussian(mean.astype(np.float32), variance.astype(np.float32), expected.astype(np.float32), labels)
+
+
+@pytest.fixture(scope="module")
+def number_sets() -> dict[str, Gaussian]:
+    labelled = ["validation", "test", "shift/drift/1", "shift/noise/1"]
+    made = {name: numbers(i) for i, name in enumerate(labelled)}
+    return made | {"ood_far/moon": numbers(9, labelled=False)}
+
+
+def test_predictions_of_numbers_are_scored_by_the_metrics_of_numbers(number_sets):
+    result = score(number_sets)
+    assert sorted(result) == sorted([*number_sets, "ood_far", "shift/1"])
+    assert tuple(result["test"]) == labelled("gaussian")
+    factor = fit_variance_factor(*(getattr(number_sets["validation"], f) for f in ("mean", "variance", "labels")))
+    assert result["test"]["variance_factor"] == factor == pytest.approx(4.0, rel=0.2)
+    test = number_sets["test"]
+    for variance, end in ((test.variance, ""), (test.variance.astype(float) * factor, "_scaled")):
+        for metric in (regression.nll, regression.crps, regression.coverage_95, regression.quantile_calibration_error):
+            value = metric(test.mean, variance, test.labels)
+            assert result["test"][f"{metric.__name__}{end}"] == pytest.approx(value, rel=1e-9)
+        assert result["test"][f"sharpness{end}"] == pytest.approx(np.sqrt(variance.astype(float)).mean(), rel=1e-9)
+    assert result["test"]["rmse"] == pytest.approx(regression.rmse(test.mean, test.labels), rel=1e-9)
+    assert result["shift/1"]["mae"] == pytest.approx(
+        np.mean([result[f"shift/{name}/1"]["mae"] for name in ("drift", "noise")]), rel=1e-9
+    )
+
+
+def test_numbers_far_off_are_told_by_the_variance_between_members(number_sets):
+    row = score(number_sets)["ood_far/moon"]
+    inside, outside = ood_scores(number_sets["test"]), ood_scores(number_sets["ood_far/moon"])
+    assert sorted(inside) == ["epistemic_variance", "expected_variance", "variance"]
+    assert sorted(row) == sorted(f"{metric}_{key}" for metric in OOD_METRICS for key in inside)
+    for key in inside:
+        assert row[f"auroc_{key}"] == pytest.approx(metrics.auroc(inside[key], outside[key]), rel=1e-9)
+    assert row["auroc_epistemic_variance"] > 0.8 > 0.6 > row["auroc_expected_variance"]
+
+
+def test_sets_of_two_kinds_are_not_scored_together(sets, number_sets):
+    with pytest.raises(ValueError, match=r"predictions are .*categorical.* and gaussian .*: need one kind"):
+        score({"test": sets["test"], "validation": number_sets["validation"]})
+
+
+def test_refusals_of_numbers_name_the_set(number_sets):
+    with pytest.raises(ValueError, match="validation: variance is 0 in row 0"):
+        zero = np.zeros_like(number_sets["test"].variance)
+        score({"test": number_sets["test"], "validation": replace(number_sets["test"], variance=zero)})
+    with pytest.raises(ValueError, match="test: has no labels"):
+        score({"test": number_sets["ood_far/moon"]})
+
+
+@pytest.mark.parametrize("kind", ["categorical", "gaussian"])
+def test_every_key_of_scores_lies_in_its_limits_and_has_a_title_of_its_own(sets, number_sets, kind):
+    result = score(sets if kind == "categorical" else number_sets)
+    assert tuple(result["test"]) == labelled(kind)
+    keys = {key for row in result.values() for key in row}
+    for row in result.values():
+        for key, value in row.items():
+            low, high = limits(key, kind)
+            assert low <= value <= high, key
+    assert len({title(key) for key in keys}) == len(keys)
+    assert limits("auroc_energy", kind) == (0, 1) and limits("temperature", kind) == (-math.inf, math.inf)
+
+
+def test_the_columns_of_classes_keep_their_order():
+    first = ["accuracy", "nll", "brier", "ece", "ece_equal_mass", "ece_debiased", "ece_classwise", "aurc", "augrc"]
+    assert list(LABELLED[:12]) == [*first, "entropy", "mutual_information", "temperature"]
+    assert list(LABELLED[12:]) == [f"{name}_scaled" for name in first[1:]]
+
+
+def test_a_metric_that_is_entered_beside_its_function_is_everywhere(sets, monkeypatch):
+    monkeypatch.setitem(METRICS, "categorical", dict(METRICS["categorical"]))
+
+    def errors_squared(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return (np.argmax(log_probs, axis=1) != labels) ** 2.0
+
+    enter = registry.metric(
+        "categorical", "error", better="lower", range=(0, 1), unit="nats", per_item="itself", scaled=True
+    )
+    enter(errors_squared)
+    row = score(sets)["test"]
+    assert row["errors_squared"] == row["errors_squared_scaled"] == pytest.approx(1 - row["accuracy"])
+    assert {"errors_squared", "errors_squared_scaled"} <= set(labelled("categorical"))
+    assert better("errors_squared_scaled") == "lower" and unit("errors_squared") == "nats"
+    assert title("errors_squared_scaled") == "error, scaled"
+    assert per_item("errors_squared", sets["test"]).mean() == row["errors_squared"]
+
+
+def test_a_name_that_is_taken_by_another_meaning_is_refused():
+    def nll(mean: np.ndarray) -> float:
+        return float(np.mean(mean))
+
+    for kind, direction in (("categorical", "lower"), ("gaussian", "lower"), ("ood", "higher")):
+        with pytest.raises(ValueError, match="the name nll is taken by a (categorical|gaussian) metric"):
+            registry.metric(kind, "NLL", better=direction, range=(0, 1), unit="nats")(nll)

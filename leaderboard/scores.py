@@ -1,0 +1,111 @@
+"""Scores beside a record: every metric of its predictions, made anew by whoever doubts them.
+
+A record says what happened; the metrics of its predictions lie beside it, with the version of the metrics that made
+them. So a new metric makes scores old, never wrong, and touches no record. JSON has no NaN: here NaN and the infinities
+are the strings "NaN", "Infinity" and "-Infinity".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from leaderboard.predictions import kind_of, parse_predictions, read_bytes
+from leaderboard.record import write_once
+from leaderboard.scoring import score
+
+METRICS_VERSION = 2
+"""Grows when `leaderboard.scoring.score` gives more metrics than before, or another value of one.
+
+1: as stored in records of the first schema. 2: AUGRC, classwise ECE, predictions of numbers.
+"""
+SCHEMA = 1
+SUFFIX = ".scores.json"
+_LARGEST = 2**24  # bytes: 30 times the scores of 100 sets
+
+
+class ScoresError(ValueError):
+    """A file of scores cannot be read; the message names the file and what is wrong."""
+
+
+class Scores(BaseModel):
+    """The metrics of one run.
+
+    Attributes:
+        schema_version: of these fields.
+        version: `METRICS_VERSION` of the program that made them; where it is lower than ours they are old: what they
+            hold is right, and `score_file` gives more.
+        kind: of the predictions.
+        predictions: SHA-256 of the file of predictions that they were made from.
+        sets: evaluation set -> metric -> value, as `leaderboard.scoring.score` gives them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    schema_version: Literal[1] = SCHEMA
+    version: Annotated[int, Field(ge=1, strict=True)] = METRICS_VERSION
+    kind: Literal["categorical", "gaussian"]
+    predictions: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sets: dict[str, dict[str, float]]
+
+    @model_validator(mode="after")
+    def _is_not_newer(self) -> Scores:
+        if self.version > METRICS_VERSION:
+            raise ValueError(f"made by version {self.version} of the metrics, this program has {METRICS_VERSION}")
+        return self
+
+    @property
+    def is_old(self) -> bool:
+        """Whether this program gives metrics that are not here."""
+        return self.version < METRICS_VERSION
+
+
+def scores_path(path: Path) -> Path:
+    """Where the scores of a run lie, from where its record or its predictions do: beside them, under the same name."""
+    return path.with_suffix(SUFFIX)
+
+
+def score_file(predictions_path: Path) -> Scores:
+    """The scores of a file of predictions; they are not written.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or cannot be scored; the file and the evaluation set are named.
+    """
+    data = read_bytes(predictions_path)
+    sets = parse_predictions(data, str(predictions_path))
+    try:
+        metrics = score(sets)
+    except ValueError as error:
+        raise ValueError(f"{predictions_path}: cannot be scored: {error}") from error
+    return Scores(kind=kind_of(sets), predictions=hashlib.sha256(data).hexdigest(), sets=metrics)
+
+
+def write_scores(path: Path, scores: Scores) -> Path:
+    """Write ``scores`` beside the record or the predictions at ``path``, whole or not at all, in place of older ones."""
+    target = scores_path(path)
+    write_once(target, scores.model_dump_json(indent=1).encode() + b"\n", replace=True)
+    return target
+
+
+def read_scores(path: Path) -> Scores:
+    """Read the scores beside the record or the predictions at ``path``, of this or an older version of the metrics.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ScoresError: they are damaged, or newer than this program.
+    """
+    target = scores_path(path)
+    status = target.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+        raise ScoresError(f"{target}: not scores: need a regular file of {_LARGEST} bytes at most")
+    try:
+        return Scores.model_validate_json(target.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise ScoresError(f"{target}: not scores: {place!r}: {first['msg']}") from None
