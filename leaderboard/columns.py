@@ -124,7 +124,7 @@ def _known(stored: dict[str, dict[str, None]]) -> dict[str, list[Column]]:
         for key in keys:
             found[f"{name}:{key}"] = _metric(f"{name}:{key}", name, key, f"{name} ")
     found |= {column.key: column for column in COSTS}
-    measured = stored.get("test") or found
+    measured = stored.get("test") or scoring.LABELLED
     names = {
         "calibration": [key for key in _CALIBRATION if key in measured],
         "near": [f"{metric}_near" for metric in _OOD],
@@ -149,7 +149,7 @@ def _stored(results: Iterable[Result]) -> dict[str, dict[str, None]]:
 
 
 def _labelled(stored: dict[str, dict[str, None]]) -> list[str]:
-    return list(dict.fromkeys([*scoring.LABELLED, *stored.get("test", ())]))
+    return list(dict.fromkeys([*scoring.LABELLED, *scoring.labelled("gaussian"), *stored.get("test", ())]))
 
 
 def _metric(name: str, group: str, key: str, prefix: str = "") -> Column:

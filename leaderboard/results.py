@@ -10,9 +10,9 @@ from typing import NamedTuple
 from leaderboard.history import REASON, OldCost, OldEnvironment, OldRecord
 from leaderboard.identity import TaskIdentity
 from leaderboard.plan import is_base
-from leaderboard.record import Cost, Environment, Record, RecordError
-from leaderboard.scores import METRICS_VERSION, read_scores
-from leaderboard.shelf import PREDICTIONS, SCORES, Finding, Shelf, beside, read_all
+from leaderboard.record import Cost, Environment, Record
+from leaderboard.scores import Scores, ScoresError, read_scores, scores_path
+from leaderboard.shelf import PREDICTIONS, Finding, Shelf, beside, read_all
 
 STACK = ("torch", "torchvision", "timm", "numpy")
 """Packages whose version decides numbers, beside our own code and the method's package."""
@@ -29,7 +29,8 @@ class Result:
         task, version: of the task.
         label: what people call its method; ``method``: name, source and parameters.
         is_base: whether it is a run of MAP as it comes, by all that the record says.
-        metrics: evaluation set -> metric -> value; empty for a run that is not ok.
+        metrics: evaluation set -> metric -> value; empty for a run that is not ok, or not scored.
+        metrics_version: of the metrics, when they were computed.
         device, device_name: class and name.
         stack: versions of `STACK`, and the hash of our code under "code" where it was recorded.
         classes, test_size: of the test set; None where unknown or no classes.
@@ -59,6 +60,7 @@ class Result:
     stack: tuple[tuple[str, str], ...]
     doubt: str = ""
     notes: tuple[str, ...] = ()
+    metrics_version: int = 1
     is_history: bool = False
     likelihood: str = "categorical"
     classes: int | None = None
@@ -100,34 +102,29 @@ def results_of(shelf: Shelf) -> Results:
     """The results of what was read."""
     results, findings = [], list(shelf.findings)
     for path, record in zip(shelf.paths, shelf.records, strict=True):
-        metrics: Metrics = {}
-        doubt = ""
-        if record.status == "ok":
-            metrics, doubt, finding = _scored(path, record)
-            findings += [finding] if finding else []
-        results.append(result_of(path, record, metrics, doubt))
+        scores, doubt, finding = _scored(path, record) if record.status == "ok" else (None, "", None)
+        findings += [finding] if finding else []
+        results.append(result_of(path, record, scores, doubt))
     results += [old_result(path, record) for path, record in shelf.history]
     return Results(results, findings)
 
 
-def _scored(path: Path, record: Record) -> tuple[Metrics, str, Finding | None]:
-    """The metrics of an ok run, else why there are none, and what is wrong with the file that should hold them."""
-    again = "make them with 'ivi score'"
+def _scored(path: Path, record: Record) -> tuple[Scores | None, str, Finding | None]:
+    """The scores of an ok run, else why there are none, and what is wrong with the file that should hold them."""
     try:
         scores = read_scores(path)
-    except RecordError as error:
-        return {}, f"its scores cannot be read: {again}", Finding(beside(path, SCORES), "unreadable", str(error))
-    if scores is None:
-        return {}, f"there are no scores: {again}", None
+    except (FileNotFoundError, NotADirectoryError):
+        return None, "no scores yet: make them with 'ivi score'", None
+    except (ScoresError, OSError) as error:
+        finding = Finding(scores_path(path), "unreadable", str(error).removeprefix(f"{scores_path(path)}: "))
+        return None, "its scores cannot be read: make them with 'ivi score'", finding
     if record.predictions is None or scores.predictions != record.predictions.sha256:
-        problem = f"are scores of other predictions than the record's: {again}"
-        return {}, f"its {problem}", Finding(beside(path, SCORES), "foreign", problem)
-    if scores.metrics_version != METRICS_VERSION:
-        return scores.sets, f"scores of version {scores.metrics_version} of the metrics: {again}", None
-    return scores.sets, "", None
+        finding = Finding(scores_path(path), "foreign", "scores of other predictions than the record's")
+        return None, "its scores are of other predictions: make them with 'ivi score'", finding
+    return scores, "", None
 
 
-def result_of(path: Path, record: Record, metrics: Metrics, doubt: str = "") -> Result:
+def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = "") -> Result:
     """The result of a record and its scores; ``doubt``: why there are none."""
     identity, method = record.identity, record.identity.method
     test = record.sets.get("test")
@@ -145,7 +142,8 @@ def result_of(path: Path, record: Record, metrics: Metrics, doubt: str = "") -> 
         attempt=record.attempt,
         status=record.status,
         reason=record.error.reason if record.error else "",
-        metrics=metrics,
+        metrics=scores.sets if scores else {},
+        metrics_version=scores.version if scores else 0,
         cost=record.cost,
         device=identity.device,
         device_name=record.environment.device_name,

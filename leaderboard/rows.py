@@ -171,7 +171,7 @@ def _named(members: Sequence[Group]) -> list[Group]:
     named, seen = [], Counter[str]()
     for group in sorted(members, key=lambda group: group.state not in ("", "seeds")):
         name = group.label
-        if taken[name] > 1 and group.state:
+        if taken[name] > 1 and group.state not in ("", "seeds"):
             name = f"{name} ({group.state})"
         if group.one is not None and group.label == BASE and group.one.method[0] != BASE:
             name = f"{name} (method {group.one.method[0]})"
@@ -233,15 +233,17 @@ def _other_stack(group: Group, base: Group | None) -> tuple[str, str]:
     if base is None or not base.ok:
         return "no MAP", "no MAP row beside it that was made"
     beside = [*results, *base.ok.values()]
-    for members, whose in ((results, "its seeds were made"), (beside, "not made like the MAP row")):
+    for members, whose in ((results, "its seeds were not all made"), (beside, "it and the MAP row were not made")):
         devices = {one.device_name for one in members}
         if len(devices) > 1:
-            return "another device", f"{whose}: on different devices: {', '.join(sorted(devices))}"
+            return "another device", f"{whose} on one device: {', '.join(sorted(devices))}"
+        if len({one.metrics_version for one in members}) > 1:
+            return "stale", f"stale: {whose} with one version of the metrics: 'ivi score' makes all anew"
         parts = {name for one in members for name, _ in one.stack}
         stacks = [dict(one.stack) for one in members]
         odd = sorted(name for name in parts if len({stack.get(name) for stack in stacks}) > 1)
         if odd:
-            return "stale", f"stale: {whose} with different versions of {', '.join(map(_part, odd))}"
+            return "stale", f"stale: {whose} with the same {', '.join(map(_part, odd))}"
     return "", ""
 
 
@@ -251,4 +253,5 @@ def _part(name: str) -> str:
 
 def comparable(one: Result, other: Result) -> bool:
     """Whether two runs may be paired: same task, rules, device and software."""
-    return (one.setting, one.device_name, one.stack) == (other.setting, other.device_name, other.stack)
+    mine, theirs = ((o.setting, o.device_name, o.stack, o.metrics_version) for o in (one, other))
+    return mine == theirs

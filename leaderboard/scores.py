@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from leaderboard.predictions import kind_of, parse_predictions, read_bytes
-from leaderboard.record import write_once
+from leaderboard.store import write_once
 from leaderboard.scoring import score
 
 METRICS_VERSION = 2
