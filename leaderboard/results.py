@@ -73,6 +73,11 @@ class Result:
         return beside(self.path, PREDICTIONS)
 
     @property
+    def code(self) -> str:
+        """What says whether two attempts were made with the same code."""
+        return dict(self.stack).get("code", "")
+
+    @property
     def is_ok(self) -> bool:
         """Whether it succeeded and its numbers are known."""
         return self.status == "ok" and bool(self.metrics)

@@ -116,9 +116,9 @@ def _told(seed: int, one: Result, attempts: Sequence[Result]) -> list[str]:
     before = [other for other in others if other.status != "ok"]
     if before:
         notes.append(f"seed {seed} ok at attempt {one.attempt}; {len(before)} other{'s' * (len(before) > 1)} not ok")
-    again = [str(other.attempt) for other in others if other.status == "ok"]
+    again = [f"{other.attempt}{'' if other.code == one.code else ', other code'}" for other in others if other.is_ok]
     if again:
-        notes.append(f"seed {seed} was made again (attempt {', '.join(again)}): attempt {one.attempt} counts")
+        notes.append(f"seed {seed} was made more than once (attempt {'; '.join(again)}): attempt {one.attempt} counts")
     return notes
 
 

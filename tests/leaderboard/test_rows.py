@@ -139,7 +139,7 @@ def test_earlier_and_later_attempts_are_told():
     group = only(attempts, "map")
     assert group.ok[0].metrics["test"]["accuracy"] == 0.8
     assert "seed 0 ok at attempt 2; 2 others not ok" in group.notes
-    assert "seed 0 was made again (attempt 4): attempt 2 counts" in group.notes
+    assert "seed 0 was made more than once (attempt 4): attempt 2 counts" in group.notes
 
 
 def test_seeds_at_chance_and_declared_changes_are_footnotes():
