@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from leaderboard import scoring
-from leaderboard.record import Cost, Record
+from leaderboard.history import OldCost
+from leaderboard.metrics.registry import Kind
+from leaderboard.record import Cost
+from leaderboard.results import Result
+from leaderboard.statistics import Interval
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 DEFAULT = ("accuracy", "nll", "ece", "auroc_near", "auroc_far", "fit", "predict", "memory")
 GROUPS = ("all", "calibration", "near", "far", "shift", "cost")
 """Names that stand for several columns."""
 _OOD = ("auroc", "aupr_in", "aupr_out", "fpr95")
-_SHIFT = ("accuracy", "nll", "ece")
-_WORDS = {
-    "nll": "NLL",
-    "ece": "ECE",
-    "aurc": "AURC",
-    "auroc": "AUROC",
-    "aupr_in": "AUPR-in",
-    "aupr_out": "AUPR-out",
-    "fpr95": "FPR95",
-    "brier": "Brier",
-}
+_SHIFT = ("accuracy", "nll", "ece", "rmse", "crps")
+_CALIBRATION = ("nll", "nll_scaled", "brier", "ece", "ece_scaled", "ece_debiased", "temperature")
+_CALIBRATION += ("crps", "coverage_95", "sharpness", "quantile_calibration_error", "variance_factor")
+_NUMBERS = ("rmse", "nll", "crps", "coverage_95", *DEFAULT[-3:])
+"""The default where numbers are predicted, no classes."""
 
 
 class UnknownColumn(ValueError):
@@ -41,7 +40,7 @@ class Column:
     Attributes:
         key: its name on the command line, in JSON and in CSV.
         title: name in the head, with unit and an arrow towards better.
-        value: record -> number; None where it was not measured.
+        value: result -> number; None where it was not measured.
         digits: decimals shown.
         cost: the cost whose ratio to MAP this is: ``fit``, ``predict``, ``memory`` or ``energy``; else empty.
         better: "higher", "lower", or "" where neither is.
@@ -50,17 +49,22 @@ class Column:
 
     key: str
     title: str
-    value: Callable[[Record], float | None]
+    value: Callable[[Result], float | None]
     digits: int = 3
     cost: str = ""
     better: str = "lower"
     place: tuple[str, str] | None = None
 
+    def clipped(self, interval: Interval, kind: Kind) -> Interval:
+        """``interval`` within what the column's number can be, of predictions of ``kind``."""
+        low, high = scoring.limits(self.place[1], kind) if self.place else (0.0, math.inf)
+        return Interval(interval.mean, max(interval.low, low), min(interval.high, high))
 
-def columns(names: Iterable[str] = DEFAULT, records: Iterable[Record] = ()) -> list[Column]:
-    """The columns that ``names`` mean.
 
-    A name is one of the following; ``records`` say which evaluation sets and severities there are.
+def columns(names: Iterable[str] | None = None, results: Iterable[Result] = ()) -> list[Column]:
+    """The columns that ``names`` mean, in any case of letters; None: the default ones.
+
+    A name is one of the following; ``results`` say which evaluation sets and severities there are.
 
     - a metric on the test set: ``nll``, ``ece_scaled``, ``mutual_information`` ...
     - a metric averaged over the near or far OOD sets: ``auroc_near`` (maximum probability), ``fpr95_entropy_far`` ...
@@ -74,27 +78,45 @@ def columns(names: Iterable[str] = DEFAULT, records: Iterable[Record] = ()) -> l
     Raises:
         UnknownColumn: a name is none of these.
     """
-    stored = _stored(records)
+    stored = _stored(results)
     known = _known(stored)
+    if names is None:
+        names = _NUMBERS if "rmse" in stored.get("test", ()) and "accuracy" not in stored["test"] else DEFAULT
     chosen: dict[str, Column] = {}
     for name in names:
-        if name not in known:
-            near = [*DEFAULT, *GROUPS, *(key for key in known if key[:3] == name[:3])]
-            raise UnknownColumn(name, list(dict.fromkeys(near)))
-        chosen |= {column.key: column for column in known[name]}
+        found = known.get(name) or known.get(name.lower(), None if name.lower() not in GROUPS else [])
+        if found is None:
+            near = [*DEFAULT, *GROUPS, *(key for key in known if key[:3] == name.lower()[:3])]
+            raise UnknownColumn(name.lower(), list(dict.fromkeys(near)))
+        chosen |= {column.key: column for column in found}
     return list(chosen.values())
 
 
-def _known(stored: dict[str, list[str]]) -> dict[str, list[Column]]:
+def column(name: str, results: Iterable[Result] = ()) -> Column:
+    """The one column that ``name`` means.
+
+    Raises:
+        UnknownColumn: it means none.
+        ValueError: it stands for several, or for none of what was measured.
+    """
+    found = columns([name], results)
+    if name.lower() in GROUPS or len(found) != 1:
+        if not found:
+            raise ValueError(f"no record has a column of {name!r}")
+        raise ValueError(f"{name!r} stands for several columns: name one, such as {found[0].key!r}")
+    return found[0]
+
+
+def _known(stored: dict[str, dict[str, None]]) -> dict[str, list[Column]]:
     """Every name and the columns it stands for."""
     found = {metric: _metric(metric, "test", metric) for metric in _labelled(stored)}
-    severities = sorted(name.split("/")[1] for name in stored if name.startswith("shift/") and name.count("/") == 1)
+    levels = sorted(name.split("/")[1] for name in stored if name.startswith("shift/") and name.count("/") == 1)
     for side in ("near", "far"):
         scores = sorted({key for name in stored if name.startswith(f"ood_{side}") for key in stored[name]})
         for key in [f"{metric}_max_probability" for metric in _OOD] + scores:
             short = f"{key.removesuffix('_max_probability')}_{side}"
             found[short] = _metric(short, f"ood_{side}", key, f"{side} ")
-    for level in severities:
+    for level in levels:
         for key in stored[f"shift/{level}"]:
             name = f"{key}_severity_{level}"
             found[name] = _metric(name, f"shift/{level}", key, f"severity {level} ")
@@ -102,38 +124,37 @@ def _known(stored: dict[str, list[str]]) -> dict[str, list[Column]]:
         for key in keys:
             found[f"{name}:{key}"] = _metric(f"{name}:{key}", name, key, f"{name} ")
     found |= {column.key: column for column in COSTS}
+    measured = stored.get("test") or scoring.LABELLED
     names = {
-        "calibration": ["nll", "nll_scaled", "brier", "ece", "ece_scaled", "ece_debiased", "temperature"],
+        "calibration": [key for key in _CALIBRATION if key in measured],
         "near": [f"{metric}_near" for metric in _OOD],
         "far": [f"{metric}_far" for metric in _OOD],
-        "shift": [f"{key}_severity_{level}" for level in severities for key in _SHIFT],
+        "shift": [f"{key}_severity_{level}" for level in levels for key in _SHIFT],
         "cost": [column.key for column in COSTS],
     }
     names["all"] = [*DEFAULT[:2], *(name for group in names.values() for name in group)]
-    groups = {group: [found[name] for name in members] for group, members in names.items()}
+    groups = {group: [found[name] for name in members if name in found] for group, members in names.items()}
     return {name: [column] for name, column in found.items()} | groups
 
 
-def _stored(records: Iterable[Record]) -> dict[str, list[str]]:
-    """Evaluation sets of the records with the names of their metrics; one record per task says it all."""
-    stored: dict[str, list[str]] = {}
-    seen: set[tuple[str, int]] = set()
-    for record in records:
-        key = (record.task.name, len(record.metrics))
-        if record.metrics and key not in seen:
-            seen.add(key)
-            for name, row in record.metrics.items():
-                stored[name] = list(dict.fromkeys([*stored.get(name, []), *row]))
+def _stored(results: Iterable[Result]) -> dict[str, dict[str, None]]:
+    """Evaluation sets of the results with the names of all their metrics."""
+    stored: dict[str, dict[str, None]] = {}
+    for result in results:
+        for name, row in result.metrics.items():
+            known = stored.setdefault(name, {})
+            if not row.keys() <= known.keys():
+                known.update(dict.fromkeys(row))
     return stored
 
 
-def _labelled(stored: dict[str, list[str]]) -> list[str]:
-    return list(dict.fromkeys([*scoring.LABELLED, *stored.get("test", [])]))
+def _labelled(stored: dict[str, dict[str, None]]) -> list[str]:
+    return list(dict.fromkeys([*scoring.LABELLED, *scoring.labelled("gaussian"), *stored.get("test", ())]))
 
 
 def _metric(name: str, group: str, key: str, prefix: str = "") -> Column:
-    def value(record: Record) -> float | None:
-        return record.metrics.get(group, {}).get(key)
+    def value(result: Result) -> float | None:
+        return result.metrics.get(group, {}).get(key)
 
     unit, better = scoring.unit(key), scoring.better(key)
     title = f"{prefix}{_words(key)}{f', {unit}' if unit else ''}{ARROWS[better]}"
@@ -141,26 +162,26 @@ def _metric(name: str, group: str, key: str, prefix: str = "") -> Column:
 
 
 def _words(key: str) -> str:
-    """``auroc_max_probability`` -> ``AUROC``; ``fpr95_entropy`` -> ``FPR95 entropy``."""
-    key = key.removesuffix("_max_probability")
-    for start in sorted(_WORDS, key=len, reverse=True):
-        if key == start or key.startswith(f"{start}_"):
-            return (_WORDS[start] + key[len(start) :]).replace("_", " ")
-    return key.replace("_", " ")
+    """What people call a metric, in few words: ``auroc_max_probability`` -> ``AUROC``."""
+    return scoring.title(key.removesuffix("_max_probability")).replace(" of ", " ").replace(", scaled", " scaled")
 
 
-def _ratio(key: str, *fields: str, title: str = "") -> Column:
-    def value(record: Record) -> float | None:
-        return max(getattr(record.cost, field) for field in fields) if record.cost and fields else None
+def _ratio(key: str, field: str = "", title: str = "") -> Column:
+    def value(result: Result) -> float | None:
+        return getattr(result.cost, field) if result.cost and field else None
 
     return Column(key, f"{title or key} ×MAP ↓", value, digits=2, cost=key)
 
 
-def _cost(key: str, title: str, amount: Callable[[Cost], float | None], digits: int = 2) -> Column:
-    def value(record: Record) -> float | None:
-        return amount(record.cost) if record.cost else None
+def _cost(key: str, title: str, amount: Callable[[Cost | OldCost], float | None], digits: int = 2) -> Column:
+    def value(result: Result) -> float | None:
+        return amount(result.cost) if result.cost else None
 
     return Column(key, f"{title} ↓", value, digits=digits)
+
+
+def _per_example(cost: Cost | OldCost) -> float | None:
+    return 1e3 * cost.predict_s / cost.predict_examples if cost.predict_examples else None
 
 
 def _scaled(number: float | None, by: float) -> float | None:
@@ -170,14 +191,14 @@ def _scaled(number: float | None, by: float) -> float | None:
 COSTS = (
     _ratio("fit", "fit_s"),
     _ratio("predict", "predict_s"),
-    _ratio("memory", "peak_memory_fit", "peak_memory_predict"),
-    _ratio("energy", title="fit energy"),  # records have none: `ivi cost` alone measures it
+    _ratio("memory"),  # tensors at the peak, which `ivi cost` alone measures: the memory of a process holds more
+    _ratio("energy", title="fit energy"),  # likewise
     _cost("fit_seconds", "fit, s", lambda cost: cost.fit_s, 1),
-    _cost("predict_seconds", "predict, ms per image", lambda cost: 1e3 * cost.predict_s / cost.predict_examples, 3),
+    _cost("predict_seconds", "predict, ms per example", _per_example, 3),
     _cost("fit_tflops", "fit, TFLOPs", lambda cost: _scaled(cost.fit_flops, 1e12), 3),
-    _cost("predict_mflops", "predict, MFLOPs per image", lambda cost: _scaled(cost.predict_flops, 1e6)),
-    _cost("fit_memory", "fit, MB", lambda cost: cost.peak_memory_fit / 1e6, 0),
-    _cost("predict_memory", "predict, MB", lambda cost: cost.peak_memory_predict / 1e6, 0),
+    _cost("predict_mflops", "predict, MFLOPs per example", lambda cost: _scaled(cost.predict_flops, 1e6)),
+    _cost("fit_memory", "fit, resident MB", lambda cost: _scaled(cost.peak_memory_fit, 1e6), 0),
+    _cost("predict_memory", "predict, resident MB", lambda cost: _scaled(cost.peak_memory_predict, 1e6), 0),
     _cost("parameters", "parameters", lambda cost: float(cost.parameters), 0),
     _cost("stored", "stored, MB", lambda cost: cost.state_bytes / 1e6),
     _cost("steps", "steps", lambda cost: float(cost.steps), 0),

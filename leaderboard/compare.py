@@ -1,20 +1,20 @@
-"""Two methods on one task and one metric: over seeds, and over test images where the metric is a mean over images."""
+"""Two methods on one task and one metric: over seeds, and over test items where the metric is a mean over items."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from leaderboard.columns import Column
+from leaderboard.cost import CostRecord, OldCostRecord, cost_of, ratios
 from leaderboard.predictions import load_predictions
-from leaderboard.record import Record, latest, path_of
+from leaderboard.results import Result
+from leaderboard.rows import Group, comparable
 from leaderboard.scoring import PER_ITEM, per_item
 from leaderboard.statistics import Comparison, Interval, compare, item_interval
-from leaderboard.table import BASELINE, values_by_seed
-from leaderboard.verify import is_left_out, predictions_path
+from leaderboard.table import values_by_seed
 
 
 class TaskComparison(NamedTuple):
@@ -22,10 +22,11 @@ class TaskComparison(NamedTuple):
 
     Attributes:
         task: its name.
-        means: of the two methods over the common seeds.
+        means: of the two methods over the common seeds (alternated costs: rounds).
         seeds: over trainings: would another training say the same?
-        items: over test images: would another test set of this size? None where it cannot be had.
+        items: over test items: would another test set of this size? None where it cannot be had.
         sentence: what ``items`` says, or why it is None.
+        left_out: a line for each run or row that may not be paired, and why.
     """
 
     task: str
@@ -33,71 +34,142 @@ class TaskComparison(NamedTuple):
     seeds: Comparison
     items: Interval | None
     sentence: str
+    left_out: tuple[str, ...] = ()
+
+
+class LeftOut(NamedTuple):
+    """A task on which nothing may be paired, and why."""
+
+    task: str
+    reasons: tuple[str, ...]
 
 
 def compare_methods(
-    records: Sequence[Record], folder: Path, methods: tuple[str, str], column: Column
-) -> list[TaskComparison]:
-    """Compare two methods on every task on which they have a seed in common.
+    groups: Sequence[Group],
+    methods: tuple[str, str],
+    column: Column,
+    costs: Sequence[CostRecord | OldCostRecord] = (),
+) -> tuple[list[TaskComparison], list[LeftOut]]:
+    """Compare two methods on every task on which runs of theirs may stand beside each other.
 
     Args:
-        records: of one or several tasks.
-        folder: where records and predictions lie.
-        methods: labels; the difference is the first less the second.
-        column: the metric, or a cost as its ratio to MAP of the same seed.
+        groups: rows of the board (`leaderboard.rows.groups_of`).
+        methods: labels, or names of rows; the difference is the first less the second.
+        column: the metric, or a cost as its ratio to MAP: alternated where `ivi cost` measured both, else of the runs.
+        costs: measurements of `ivi cost`.
 
     Raises:
-        ValueError: a predictions file is damaged, or missing and not left out by name (`leaderboard.verify.LEFT_OUT`).
+        ValueError: a predictions file is damaged.
     """
-    runs: dict[tuple[str, int], dict[str, dict[int, Record]]] = {}
-    for record in latest(list(records)).values():
-        if record.status == "ok":
-            task = runs.setdefault((record.task.name, record.task.version), {})
-            task.setdefault(record.method.label, {})[record.seed] = record
-    found = []
-    for (task, _), by_method in runs.items():
-        first, second = (by_method.get(name, {}) for name in methods)
-        base = by_method.get(BASELINE, {})
-        a, b = values_by_seed(column, first, base), values_by_seed(column, second, base)
-        common = sorted(a.keys() & b.keys())
-        if not common:
+    found: list[TaskComparison] = []
+    left_out: list[LeftOut] = []
+    for task in dict.fromkeys(group.task for group in groups):
+        rows = [group for group in groups if group.task == task]
+        first, second = (_rows_of(rows, name) for name in methods)
+        if not first or not second:
             continue
-        over_seeds = compare(a, b, methods, column.key, column.better)
-        items, sentence = _items(folder, column, [first[s] for s in common], [second[s] for s in common])
-        means = (float(np.mean([a[s] for s in common])), float(np.mean([b[s] for s in common])))
-        found.append(TaskComparison(task, means, over_seeds, items, sentence))
-    return found
+        one, other, reasons = _pair(first, second)
+        compared = _compared(one, other, methods, column, rows, costs) if one and other else None
+        if compared is None:
+            left_out.append(LeftOut(task, tuple(reasons)))
+        else:
+            found.append(compared._replace(left_out=tuple(reasons)))
+    return found, left_out
 
 
-def _items(
-    folder: Path, column: Column, first: Sequence[Record], second: Sequence[Record]
-) -> tuple[Interval | None, str]:
+def _rows_of(rows: Sequence[Group], name: str) -> list[Group]:
+    """Rows of this name; else those of this label, ranked ones first."""
+    exact = [row for row in rows if row.name == name and row.ok]
+    labelled = [row for row in rows if row.label == name and row not in exact and row.ok]
+    return [*exact, *sorted(labelled, key=lambda row: bool(row.reason))]
+
+
+def _pair(first: Sequence[Group], second: Sequence[Group]) -> tuple[Group | None, Group | None, list[str]]:
+    """The first two rows that have a seed whose runs may be paired, and what is left out."""
+    for one in first:
+        for other in second:
+            if _common(one, other):
+                rest = [row for row in (*first, *second) if row is not one and row is not other]
+                return one, other, [*map(_reason_of, rest), *_unpaired(one, other)]
+    return None, None, [line for row in (*first, *second) if (line := _reason_of(row))]
+
+
+def _reason_of(row: Group) -> str:
+    return f"{row.name}: {row.reason or 'not on the same seeds, or made differently'}"
+
+
+def _common(one: Group, other: Group) -> list[int]:
+    """Seeds of which both have runs that may be paired."""
+    seeds = sorted(one.ok.keys() & other.ok.keys())
+    return [seed for seed in seeds if comparable(one.ok[seed], other.ok[seed])]
+
+
+def _unpaired(one: Group, other: Group) -> list[str]:
+    """A line about the seeds that one of the two lacks, or whose runs may not be paired."""
+    left = sorted((one.ok.keys() | other.ok.keys()) - set(_common(one, other)))
+    return [f"seed {', '.join(map(str, left))}: not run by both on the same task, machine and code"] if left else []
+
+
+def _compared(
+    one: Group,
+    other: Group,
+    methods: tuple[str, str],
+    column: Column,
+    rows: Sequence[Group],
+    costs: Sequence[CostRecord | OldCostRecord],
+) -> TaskComparison | None:
+    seeds = _common(one, other)
+    a, b = ({seed: row.ok[seed] for seed in seeds} for row in (one, other))
+    values = _costs(one, other, column, costs) or _values(a, b, column, rows)
+    common = sorted(values[0].keys() & values[1].keys())
+    if not common:
+        return None
+    over_seeds = compare(values[0], values[1], methods, column.key, column.better)
+    items, sentence = _items(column, list(a.values()), list(b.values()))
+    mine, theirs = (float(np.mean([side[i] for i in common])) for side in values)
+    return TaskComparison(one.task, (mine, theirs), over_seeds, items, sentence)
+
+
+def _values(
+    a: dict[int, Result], b: dict[int, Result], column: Column, rows: Sequence[Group]
+) -> tuple[dict[int, float], dict[int, float]]:
+    base = next((row.ok for row in rows if row.is_base), {})
+    return values_by_seed(column, a, base), values_by_seed(column, b, base)
+
+
+def _costs(
+    one: Group, other: Group, column: Column, costs: Sequence[CostRecord | OldCostRecord]
+) -> tuple[dict[int, float], dict[int, float]] | None:
+    """Alternated ratios by round, where one measurement has both methods."""
+    mine, theirs = (cost_of(costs, row.ok.values()) if column.cost else None for row in (one, other))
+    if mine is None or theirs is None or mine.source != theirs.source:
+        return None
+    return ratios(mine.cost, mine.base, column.cost), ratios(theirs.cost, theirs.base, column.cost)
+
+
+def _items(column: Column, first: Sequence[Result], second: Sequence[Result]) -> tuple[Interval | None, str]:
     if column.place is None or column.place[1] not in PER_ITEM:
-        return None, f"{column.key} is not a mean over images, so there is no interval over test images."
-    if any(is_left_out(path_of(folder, record), folder) for record in (*first, *second)):
-        return None, "Predictions are left out of this folder, so there is no interval over test images."
+        return None, f"{column.key} is not a mean over test items, so there is no interval over them."
+    if not all(result.predictions.is_file() for result in (*first, *second)):
+        return None, "Predictions are not in this folder, so there is no interval over test items."
     name, metric = column.place
-    a, b = (np.stack([_per_item(folder, record, name, metric) for record in side]) for side in (first, second))
+    a, b = (np.stack([_per_item(result, name, metric) for result in side]) for side in (first, second))
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return None, f"The {metric} of an image is infinite, so there is no interval over test images."
+        return None, f"The {metric} of an item is infinite, so there is no interval over test items."
     interval = item_interval(a, b)
     verdict = "excludes 0" if interval.low > 0 or interval.high < 0 else "includes 0"
     sentence = (
-        f"Over the {a.shape[1]} images of {name}, these trainings held fixed: 95 % interval of the difference "
+        f"Over the {a.shape[1]} items of {name}, these trainings held fixed: 95 % interval of the difference "
         f"{interval.low:.4g} to {interval.high:.4g} (paired bootstrap), which {verdict}."
     )
     return interval, sentence
 
 
-def _per_item(folder: Path, record: Record, name: str, metric: str) -> np.ndarray:
-    """[N]: the metric of each image of a set; of ``shift/3``, its mean over the corruptions of that image."""
-    file = predictions_path(path_of(folder, record))
-    try:
-        sets = load_predictions(file)
-    except FileNotFoundError:
-        raise ValueError(f"{file}: no predictions") from None
+def _per_item(result: Result, name: str, metric: str) -> np.ndarray:
+    """[N]: the metric of each item of a set; of ``shift/3``, its mean over the corruptions of that item."""
+    sets = load_predictions(result.predictions)
     kind, _, severity = name.partition("/")
     same = [key for key in sets if key == name or (key.startswith(f"{kind}/") and key.split("/")[2:] == [severity])]
     if not same:
-        raise ValueError(f"{file}: no predictions of {name}")
+        raise ValueError(f"{result.predictions}: no predictions of {name}")
     return np.mean([per_item(metric, sets[key]) for key in same], axis=0)

@@ -125,6 +125,11 @@ class OldRecord(_Part):
     error: OldError | None = None
 
     @property
+    def code(self) -> str:
+        """Not recorded then: all attempts count as made with the same code."""
+        return ""
+
+    @property
     def row(self) -> str:
         """What the runs of one row have in common: all that is known of it but the seed."""
         method = self.method

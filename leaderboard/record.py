@@ -172,6 +172,11 @@ class Record(Part):
     origin: Origin = Origin()
     error: Error | None = None
 
+    @property
+    def code(self) -> str:
+        """What says whether two attempts were made with the same code."""
+        return self.environment.code
+
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Record:
         if not FIRST_RULES <= self.identity.rules <= RULES:

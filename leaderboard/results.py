@@ -11,6 +11,7 @@ from leaderboard.history import REASON, OldCost, OldEnvironment, OldRecord
 from leaderboard.identity import TaskIdentity
 from leaderboard.plan import is_base
 from leaderboard.record import Cost, Environment, Record
+from leaderboard.scores import Scores, ScoresError, read_scores, scores_path
 from leaderboard.shelf import PREDICTIONS, Finding, Shelf, beside, read_all
 
 STACK = ("torch", "torchvision", "timm", "numpy")
@@ -28,7 +29,8 @@ class Result:
         task, version: of the task.
         label: what people call its method; ``method``: name, source and parameters.
         is_base: whether it is a run of MAP as it comes, by all that the record says.
-        metrics: evaluation set -> metric -> value; empty for a run that is not ok.
+        metrics: evaluation set -> metric -> value; empty for a run that is not ok, or not scored.
+        metrics_version: of the metrics, when they were computed.
         device, device_name: class and name.
         stack: versions of `STACK`, and the hash of our code under "code" where it was recorded.
         classes, test_size: of the test set; None where unknown or no classes.
@@ -58,6 +60,7 @@ class Result:
     stack: tuple[tuple[str, str], ...]
     doubt: str = ""
     notes: tuple[str, ...] = ()
+    metrics_version: int = 1
     is_history: bool = False
     likelihood: str = "categorical"
     classes: int | None = None
@@ -68,6 +71,11 @@ class Result:
     def predictions(self) -> Path:
         """Where its predictions lie, if they are here."""
         return beside(self.path, PREDICTIONS)
+
+    @property
+    def code(self) -> str:
+        """What says whether two attempts were made with the same code."""
+        return dict(self.stack).get("code", "")
 
     @property
     def is_ok(self) -> bool:
@@ -97,21 +105,31 @@ def load_results(folder: Path) -> Results:
 
 def results_of(shelf: Shelf) -> Results:
     """The results of what was read."""
-    from leaderboard.scores import scores_of
-
     results, findings = [], list(shelf.findings)
     for path, record in zip(shelf.paths, shelf.records, strict=True):
-        metrics: Metrics = {}
-        doubt = ""
-        if record.status == "ok":
-            metrics, doubt, finding = scores_of(path, record)
-            findings += [finding] if finding else []
-        results.append(result_of(path, record, metrics, doubt))
+        scores, doubt, finding = _scored(path, record) if record.status == "ok" else (None, "", None)
+        findings += [finding] if finding else []
+        results.append(result_of(path, record, scores, doubt))
     results += [old_result(path, record) for path, record in shelf.history]
     return Results(results, findings)
 
 
-def result_of(path: Path, record: Record, metrics: Metrics, doubt: str = "") -> Result:
+def _scored(path: Path, record: Record) -> tuple[Scores | None, str, Finding | None]:
+    """The scores of an ok run, else why there are none, and what is wrong with the file that should hold them."""
+    try:
+        scores = read_scores(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None, "no scores yet: make them with 'ivi score'", None
+    except (ScoresError, OSError) as error:
+        finding = Finding(scores_path(path), "unreadable", str(error).removeprefix(f"{scores_path(path)}: "))
+        return None, "its scores cannot be read: make them with 'ivi score'", finding
+    if record.predictions is None or scores.predictions != record.predictions.sha256:
+        finding = Finding(scores_path(path), "foreign", "scores of other predictions than the record's")
+        return None, "its scores are of other predictions: make them with 'ivi score'", finding
+    return scores, "", None
+
+
+def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = "") -> Result:
     """The result of a record and its scores; ``doubt``: why there are none."""
     identity, method = record.identity, record.identity.method
     test = record.sets.get("test")
@@ -129,7 +147,8 @@ def result_of(path: Path, record: Record, metrics: Metrics, doubt: str = "") -> 
         attempt=record.attempt,
         status=record.status,
         reason=record.error.reason if record.error else "",
-        metrics=metrics,
+        metrics=scores.sets if scores else {},
+        metrics_version=scores.version if scores else 0,
         cost=record.cost,
         device=identity.device,
         device_name=record.environment.device_name,

@@ -15,8 +15,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from leaderboard.predictions import kind_of, parse_predictions, read_bytes
-from leaderboard.record import RecordError, write_once
+from leaderboard.record import RecordError
 from leaderboard.scoring import score
+from leaderboard.store import write_once
 
 METRICS_VERSION = 2
 """Grows when `leaderboard.scoring.score` gives more metrics than before, or another value of one.
@@ -77,12 +78,16 @@ def score_file(predictions_path: Path) -> Scores:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, or cannot be scored; the file and the evaluation set are named.
     """
-    data = read_bytes(predictions_path)
-    sets = parse_predictions(data, str(predictions_path))
+    return score_bytes(read_bytes(predictions_path), str(predictions_path))
+
+
+def score_bytes(data: bytes, where: str) -> Scores:
+    """As `score_file`, from the bytes of the file ``where``."""
+    sets = parse_predictions(data, where)
     try:
         metrics = score(sets)
     except ValueError as error:
-        raise ValueError(f"{predictions_path}: cannot be scored: {error}") from error
+        raise ValueError(f"{where}: cannot be scored: {error}") from error
     return Scores(kind=kind_of(sets), predictions=hashlib.sha256(data).hexdigest(), sets=metrics)
 
 

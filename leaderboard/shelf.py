@@ -80,6 +80,11 @@ class Attempted(Protocol):
         """From 1 on."""
         ...
 
+    @property
+    def code(self) -> str:
+        """What says whether two attempts were made with the same code."""
+        ...
+
 
 T = TypeVar("T", bound=Attempted)
 
@@ -179,20 +184,23 @@ def first_of(error: ValidationError) -> str:
 
 
 def latest(records: Iterable[T]) -> dict[str, T]:
-    """The record that counts for each run: its first ok one, so that no later one takes its place; else the last."""
-    best: dict[str, T] = {}
+    """The record that counts for each run: an ok one if there is one, else the last attempt.
+
+    Of several ok ones it is the first that was made with the code of the last: a run that is made again under the same
+    code never takes the place of what it gave before, one that is made again since the code changed does.
+    """
+    attempts: dict[str, list[T]] = {}
     for record in records:
-        other = best.get(record.run_id)
-        if other is None or _counts_before(record, other):
-            best[record.run_id] = record
-    return best
+        attempts.setdefault(record.run_id, []).append(record)
+    return {run_id: one[0] if len(one) == 1 else _counting(one) for run_id, one in attempts.items()}
 
 
-def _counts_before(one: Attempted, other: Attempted) -> bool:
-    is_ok = one.status == "ok"
-    if is_ok != (other.status == "ok"):
-        return is_ok
-    return one.attempt < other.attempt if is_ok else one.attempt > other.attempt
+def _counting(attempts: list[T]) -> T:
+    ok = [one for one in attempts if one.status == "ok"]
+    if not ok:
+        return max(attempts, key=lambda one: one.attempt)
+    code = max(ok, key=lambda one: one.attempt).code
+    return min((one for one in ok if one.code == code), key=lambda one: one.attempt)
 
 
 def _candidates(folder: str) -> Iterator[str]:

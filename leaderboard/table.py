@@ -1,31 +1,24 @@
-"""The board: a pure fold of records into rows. `leaderboard.formats` shows them."""
+"""The board: a pure fold of results into rows. `leaderboard.views` show them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
-from leaderboard.columns import Column, columns
-from leaderboard.cost import CostRecord, cost_of, quartiles, ratios
-from leaderboard.record import Record, latest
+from leaderboard.columns import Column, column, columns
+from leaderboard.cost import CostRecord, Measured, OldCostRecord, cost_of, quartiles, ratios
+from leaderboard.plan import Plan
+from leaderboard.results import Result
+from leaderboard.rows import Group, comparable, groups_of
 from leaderboard.statistics import Interval, paired_difference, t_interval, top_group
 
-BASELINE = "map"
-"""The method that costs are ratios to."""
 BEST = "best"
 """As ``against``: whichever method is best in the column."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A run that belongs to the table, made or not."""
-
-    run_id: str
-    task: str
-    method: str
-    seed: int
+FEW = 3
+"""Up to so many values nothing is marked: three seeds tell only large differences apart."""
+Costs = Sequence[CostRecord | OldCostRecord]
 
 
 @dataclass(frozen=True)
@@ -46,11 +39,14 @@ class Row:
     """One method on one task.
 
     Attributes:
+        method: what the row is called.
         n: seeds with an ok record.
         ranked: whether the row may be compared with the others; ``reason`` says why not.
-        metrics: column key -> mean over seeds and its 95 % t interval, NaN bounds for one seed; for a ratio of costs
-            that were alternated with MAP: the median over rounds and its quartiles. None where nothing was measured.
-        top: keys of the columns in which the row cannot be told from the best ranked one.
+        metrics: column key -> mean over seeds and its 95 % t interval within the metric's range, NaN bounds for one
+            seed; for a ratio of costs that were alternated with MAP: the median over rounds and its quartiles. None
+            where nothing was measured.
+        top: keys of the columns in which the row is in the best group; ``worse``: in which it was told to be worse.
+        notes: footnotes.
         rounds: of the cost record that ratios are from; 0: they are of separate runs.
     """
 
@@ -61,175 +57,270 @@ class Row:
     reason: str
     metrics: Mapping[str, Interval | None]
     top: frozenset[str] = frozenset()
+    worse: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
     rounds: int = 0
 
 
 @dataclass(frozen=True)
-class _Group:
-    """The runs of one row, and the numbers of each column by seed (alternated ratios: by round)."""
+class Board:
+    """Rows, the columns they have, and what no table of these seeds could show.
 
-    task: str
-    method: str
-    ok: Mapping[int, Record]
-    reason: str
+    Attributes:
+        detectable: task -> column key -> the smallest difference that as many seeds as were run would probably tell.
+    """
+
+    rows: list[Row]
+    columns: Sequence[Column]
+    detectable: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    against: str = ""
+
+
+class Marks(NamedTuple):
+    """Names of rows: the best one first, the best group, and those that were told to be worse."""
+
+    best: str = ""
+    top: frozenset[str] = frozenset()
+    worse: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A group with the numbers of each column, by seed (alternated ratios: by round)."""
+
+    group: Group
     values: Mapping[str, Mapping[int, float]]
-    rounds: int
+    measured: Measured | None
 
+    @property
+    def name(self) -> str:
+        """Of its row."""
+        return self.group.name
 
-def planned_of(records: Iterable[Record]) -> list[Planned]:
-    """The plan that a set of records fulfils by itself."""
-    return [Planned(r.run_id, r.task.name, r.method.label, r.seed) for r in latest(list(records)).values()]
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it may be compared."""
+        return not self.group.reason
+
+    def interval(self, one: Column) -> Interval | None:
+        """What its cell shows."""
+        values = list(self.values[one.key].values())
+        if not values:
+            return None
+        found = Interval(*quartiles(values)) if one.cost and self.measured else t_interval(values)
+        return one.clipped(found, _kind(self.group))
 
 
 def fold(
-    records: Sequence[Record],
-    planned: Sequence[Planned],
+    results: Sequence[Result],
+    plan: Plan | None = None,
     chosen: Sequence[Column] | None = None,
     *,
-    costs: Sequence[CostRecord] = (),
+    costs: Costs = (),
     sort: Column | None = None,
     against: str = "",
     where: Sequence[Bound] = (),
-) -> list[Row]:
+    tasks: Sequence[str] | None = None,
+) -> Board:
     """Rows of the board: tasks in the order of the plan, ranked rows first, the best leading.
 
     Args:
-        records: all that there are.
-        planned: the runs that the table is about.
+        results: all that there are.
+        plan: what the table is about; None: all results.
         chosen: its columns; None: the default ones.
-        costs: measurements of `ivi cost`; where one fits a row, its ratios take the place of those of separate runs.
+        costs: measurements of `ivi cost`; where one fits a row of a task, those of separate runs are left out.
         sort: the column to sort by; None: NLL on the test set.
-        against: a method's label or `BEST`: cells are then paired differences to it, not means.
-        where: bounds that every row keeps; the best of a column is then the best of those rows.
+        against: a row's name or `BEST`: cells are then paired differences to it, not means.
+        where: bounds that every row keeps; the best of a column is then the best of those rows. What they are compared
+            ``against`` need not keep them.
+        tasks: only these.
     """
-    chosen = columns() if chosen is None else chosen
-    sort = sort or columns(["nll"])[0]
-    needed = list({column.key: column for column in [*chosen, sort, *(bound.column for bound in where)]}.values())
-    groups = _groups(records, planned, needed, costs)
-    groups = [group for group in groups if all(_keeps(bound, group) for bound in where)]
-    rows: list[Row] = []
-    for task in dict.fromkeys(group.task for group in groups):
-        members = [group for group in groups if group.task == task]
-        tops = {column.key: _top(column, members) for column in needed}
-        means = {group.method: _mean(group.values[sort.key]) for group in members}
-        sign = -1 if sort.better == "higher" else 1
-        members.sort(key=lambda g: (bool(g.reason), math.isnan(means[g.method]), sign * means[g.method]))
-        rows += [_row(group, members, chosen, tops, against) for group in members]
-    return rows
+    groups = groups_of(results, plan, tasks)
+    return _board(groups, chosen, costs, sort, against, where)
 
 
-def fold_runs(records: Sequence[Record], planned: Sequence[Planned], *arguments: Any, **options: Any) -> list[Row]:
+def fold_runs(
+    results: Sequence[Result],
+    plan: Plan | None = None,
+    chosen: Sequence[Column] | None = None,
+    *,
+    costs: Costs = (),
+    sort: Column | None = None,
+    against: str = "",
+    where: Sequence[Bound] = (),
+    tasks: Sequence[str] | None = None,
+) -> Board:
     """As `fold`, with a row for every run: methods by name, and their seeds."""
-    rows = [
-        replace(row, method=f"{row.method}, seed {seed}", top=frozenset())
-        for seed in dict.fromkeys(run.seed for run in planned)
-        for row in fold(records, [run for run in planned if run.seed == seed], *arguments, **options)
+    groups = groups_of(results, plan, tasks)
+    seeds = sorted({seed for group in groups for seed in group.runs})
+    boards = [
+        _board([_of_seed(group, seed) for group in groups if seed in group.runs], chosen, costs, sort, against, where)
+        for seed in seeds
     ]
-    place = {(run.task, f"{run.method}, seed {run.seed}"): i for i, run in enumerate(sorted(planned, key=_place))}
-    return sorted(rows, key=lambda row: place[row.task, row.method])
+    rows = [
+        replace(row, method=f"{row.method}, seed {seed}")
+        for seed, board in zip(seeds, boards, strict=True)
+        for row in board.rows
+    ]
+    places = {(group.task, f"{group.name}, seed {seed}"): (i, seed) for i, group in enumerate(groups) for seed in seeds}
+    order = {group.task: i for i, group in reversed(list(enumerate(groups)))}
+    rows.sort(key=lambda row: (order[row.task], places[row.task, row.method]))
+    return Board(rows, columns() if chosen is None else chosen, {}, against)
 
 
-def values_by_seed(column: Column, records: Mapping[int, Record], base: Mapping[int, Record]) -> dict[int, float]:
+def _of_seed(group: Group, seed: int) -> Group:
+    """The group with one seed alone; it is ranked if that run would be."""
+    pick = {key: {s: one for s, one in getattr(group, key).items() if s == seed} for key in ("runs", "results", "ok")}
+    reason = "" if group.state == "seeds" and pick["ok"] else group.reason
+    if group.state == "seeds" and not pick["ok"]:
+        result = group.results.get(seed)
+        reason = f"{result.status}: {result.reason}" if result and not result.is_ok else "not run yet"
+    return replace(group, reason=reason, notes=(), **pick)
+
+
+def values_by_seed(one: Column, results: Mapping[int, Result], base: Mapping[int, Result]) -> dict[int, float]:
     """The column's number of each seed; a cost as its ratio to MAP of the same seed (``base``)."""
     values = {}
-    for seed, record in records.items():
-        value = column.value(record)
-        if value is not None and column.cost:
-            reference = column.value(base[seed]) if seed in base else None
+    for seed, result in results.items():
+        value = one.value(result)
+        if value is not None and one.cost:
+            other = base.get(seed)
+            reference = one.value(other) if other is not None and comparable(other, result) else None
             value = value / reference if reference else None
         if value is not None:
             values[seed] = value
     return values
 
 
-def _groups(
-    records: Sequence[Record], planned: Sequence[Planned], needed: Sequence[Column], costs: Sequence[CostRecord]
-) -> list[_Group]:
-    found = latest(list(records))
-    runs: dict[tuple[str, str], list[Planned]] = {}
-    for run in planned:
-        runs.setdefault((run.task, run.method), []).append(run)
-    ok = {
-        key: {run.seed: found[run.run_id] for run in mine if run.run_id in found and found[run.run_id].status == "ok"}
-        for key, mine in runs.items()
-    }
-    groups = []
-    for (task, method), mine in runs.items():
-        records_of, base = ok[task, method], ok.get((task, BASELINE), {})
-        values = {column.key: values_by_seed(column, records_of, base) for column in needed}
-        measured = cost_of(costs, records_of)
-        if measured is not None:
-            cost, map_cost, _ = measured
-            values |= {column.key: ratios(cost, map_cost, column.cost) for column in needed if column.cost}
-        reason = _reason(mine, found, records_of, base)
-        groups.append(_Group(task, method, records_of, reason, values, measured[2] if measured else 0))
-    return groups
+def _board(
+    groups: Sequence[Group],
+    chosen: Sequence[Column] | None,
+    costs: Costs,
+    sort: Column | None,
+    against: str,
+    where: Sequence[Bound],
+) -> Board:
+    chosen = columns() if chosen is None else chosen
+    sort = sort or column("nll")
+    needed = list({one.key: one for one in [*chosen, sort, *(bound.column for bound in where)]}.values())
+    rows: list[Row] = []
+    detectable: dict[str, dict[str, float]] = {}
+    for task in dict.fromkeys(group.task for group in groups):
+        every = _lines([group for group in groups if group.task == task], needed, costs)
+        kept = [line for line in every if all(_keeps(bound, line) for bound in where)]
+        marks = {one.key: _marks(one, kept) for one in needed}
+        sign = -1 if sort.better == "higher" else 1
+        means = {line.name: _mean(line.values[sort.key]) for line in kept}
+        kept.sort(key=lambda line: (not line.is_ranked, math.isnan(means[line.name]), sign * means[line.name]))
+        rows += [_row(line, every, chosen, marks, against) for line in kept]
+        detectable[task] = _detectable(chosen, kept)
+    return Board(rows, chosen, detectable, against)
 
 
-def _top(column: Column, members: Sequence[_Group]) -> list[str]:
-    """Methods of the top group, the best first; none where fewer than two can be compared."""
-    ranked = [group for group in members if not group.reason and group.values[column.key]]
-    same_source = len({bool(group.rounds) for group in ranked}) < 2 or not column.cost
-    tested = any(len(group.values[column.key]) > 1 for group in ranked)  # one number each: nothing is told apart
-    if len(ranked) < 2 or not column.better or not same_source or not tested:
-        return []
-    return top_group({group.method: group.values[column.key] for group in ranked}, column.better)
+def _lines(groups: Sequence[Group], needed: Sequence[Column], costs: Costs) -> list[_Line]:
+    """The rows of one task with their numbers. Ratios of runs stand only where `ivi cost` measured none of the rows."""
+    measured = {group.name: cost_of(costs, group.ok.values()) for group in groups}
+    alternated = any(measured.values())
+    base = next((group.ok for group in groups if group.is_base), {})
+    lines = []
+    for group in groups:
+        values = {one.key: values_by_seed(one, group.ok, base) for one in needed if not (one.cost and alternated)}
+        found = measured[group.name]
+        for one in needed:
+            if one.cost and alternated:
+                values[one.key] = ratios(found.cost, found.base, one.cost) if found else {}
+        lines.append(_Line(group, values, found))
+    return lines
+
+
+def _marks(one: Column, lines: Sequence[_Line]) -> Marks:
+    """The best group of a column and the rows told to be worse; none where nothing, or too little, was tested.
+
+    Where a row lies behind, by its mean, one that was told to be worse, it is not in the best group, even if so wide a
+    spread tells it from nothing: bold would read as good.
+    """
+    ranked = [line for line in lines if line.is_ranked and line.values[one.key]]
+    sources = {line.measured.source if line.measured else "" for line in ranked} if one.cost else {""}
+    if len(ranked) < 2 or not one.better or len(sources) > 1:
+        return Marks()
+    if one.cost and sources == {""}:
+        return Marks(_best(one, ranked))
+    values = {line.name: line.values[one.key] for line in ranked}
+    group = top_group(values, one.better)
+    if not group or min(map(len, values.values())) <= FEW:
+        return Marks(_best(one, ranked))
+    sign = -1 if one.better == "higher" else 1
+    means = {name: sign * _mean(found) for name, found in values.items()}
+    worse = frozenset(name for name in values if name not in group and not math.isnan(means[name]))
+    limit = min((means[name] for name in worse), default=math.inf)
+    return Marks(group[0], frozenset(name for name in group if means[name] < limit), worse)
+
+
+def _best(one: Column, lines: Sequence[_Line]) -> str:
+    sign = -1 if one.better == "higher" else 1
+    means = {line.name: sign * _mean(line.values[one.key]) for line in lines}
+    finite = {name: mean for name, mean in means.items() if not math.isnan(mean)}
+    return min(finite, key=lambda name: finite[name], default="")
 
 
 def _row(
-    group: _Group, members: Sequence[_Group], chosen: Sequence[Column], tops: Mapping[str, list[str]], against: str
+    line: _Line, every: Sequence[_Line], chosen: Sequence[Column], marks: Mapping[str, Marks], against: str
 ) -> Row:
-    metrics = {}
-    for column in chosen:
-        interval = _interval(column, group)
-        if against and not column.cost:
-            name = (tops[column.key] or [""])[0] if against == BEST else against
-            other = next((other.values[column.key] for other in members if other.method == name), {})
-            interval = _difference(group.values[column.key], other)
-        metrics[column.key] = interval
-    top = frozenset(column.key for column in chosen if group.method in tops[column.key])
-    return Row(group.task, group.method, len(group.ok), not group.reason, group.reason, metrics, top, group.rounds)
+    metrics: dict[str, Interval | None] = {}
+    for one in chosen:
+        metrics[one.key] = line.interval(one)
+        if against and not one.cost:
+            name = marks[one.key].best if against == BEST else against
+            metrics[one.key] = next((_difference(one, line, other) for other in every if other.name == name), None)
+    group = line.group
+    keys = {kind: frozenset(one.key for one in chosen if line.name in getattr(marks[one.key], kind)) for kind in _KINDS}
+    rounds = line.measured.rounds if line.measured else 0
+    return Row(
+        group.task, line.name, len(group.ok), line.is_ranked, group.reason, metrics, **keys,
+        notes=group.notes, rounds=rounds,
+    )  # fmt: skip
 
 
-def _interval(column: Column, group: _Group) -> Interval | None:
-    values = list(group.values[column.key].values())
-    if not values:
-        return None
-    return Interval(*quartiles(values)) if column.cost and group.rounds else t_interval(values)
+_KINDS = ("top", "worse")
 
 
-def _difference(mine: Mapping[int, float], other: Mapping[int, float]) -> Interval | None:
-    return paired_difference(mine, other) if mine.keys() & other.keys() else None
+def _difference(one: Column, line: _Line, other: _Line) -> Interval | None:
+    """The paired difference over the seeds of runs that may stand beside each other."""
+    mine, theirs = line.group.ok, other.group.ok
+    seeds = [seed for seed in mine.keys() & theirs.keys() if comparable(mine[seed], theirs[seed])]
+    a, b = line.values[one.key], other.values[one.key]
+    seeds = [seed for seed in sorted(seeds) if seed in a and seed in b]
+    return paired_difference({s: a[s] for s in seeds}, {s: b[s] for s in seeds}) if seeds else None
 
 
-def _reason(
-    runs: Sequence[Planned], found: Mapping[str, Record], ok: Mapping[int, Record], base: Mapping[int, Record]
-) -> str:
-    """Why a row is not ranked; empty if it is."""
-    missing = [run for run in runs if run.seed not in ok]
-    if missing:
-        first = found.get(missing[0].run_id)
-        why = "not run yet" if first is None else f"{first.status}: {first.error.reason if first.error else ''}"
-        return f"{len(ok)} of {len(runs)} seeds ok; seed {missing[0].seed} {why}"
-    records = list(ok.values())
-    if any(record.method.package is None for record in records):
-        return "the method was loaded from a file"
-    if any(record.environment.dirty for record in records):
-        return "the code had uncommitted changes"
-    devices = {record.environment.device_name for record in [*records, *base.values()]}
-    if len(devices) > 1:
-        return f"made on different devices: {', '.join(sorted(devices))}"
-    return ""
+def _detectable(chosen: Sequence[Column], lines: Sequence[_Line]) -> dict[str, float]:
+    """The minimum detectable difference of each column that is tested over seeds."""
+    found = {}
+    for one in chosen:
+        values = {line.name: line.values[one.key] for line in lines if line.is_ranked and line.values[one.key]}
+        if one.cost or not one.better or len(values) < 2:
+            continue
+        smallest = _detectable_difference(values)
+        if smallest is not None and math.isfinite(smallest):
+            found[one.key] = smallest
+    return found
 
 
-def _place(run: Planned) -> tuple[str, str, int]:
-    return run.task, run.method, run.seed
+def _detectable_difference(values: Mapping[str, Mapping[int, float]]) -> float | None:
+    from leaderboard import statistics
+
+    found = getattr(statistics, "detectable_difference", None)
+    return found(values) if found else None
 
 
-def _keeps(bound: Bound, group: _Group) -> bool:
-    interval = _interval(bound.column, group)
+def _keeps(bound: Bound, line: _Line) -> bool:
+    interval = line.interval(bound.column)
     return interval is not None and bound.holds(interval.mean)
 
 
 def _mean(values: Mapping[int, float]) -> float:
     return math.fsum(values.values()) / len(values) if values and all(map(math.isfinite, values.values())) else math.nan
+
+
+def _kind(group: Group) -> Literal["categorical", "gaussian"]:
+    return "gaussian" if group.one is not None and group.one.likelihood == "gaussian" else "categorical"

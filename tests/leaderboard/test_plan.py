@@ -27,5 +27,9 @@ def test_a_damaged_plan_is_named(tmp_path, text):
 def test_the_map_row_is_ours_with_default_parameters():
     ours = method_identity("map")
     assert is_base(ours, True)
-    strangers = [method_identity("map", package="stranger"), method_identity("map", package=None), method_identity("laplace")]
+    strangers = [
+        method_identity("map", package="stranger"),
+        method_identity("map", package=None),
+        method_identity("laplace"),
+    ]
     assert not is_base(ours, False) and not any(is_base(one, True) for one in strangers)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import made
+from builders import made, sha
 
 from leaderboard.record import SCHEMA, PredictionsInfo, RecordError
 from leaderboard.store import PREDICTIONS, beside, keep, latest, path_of, read, read_all, write_once, writing
@@ -172,6 +172,13 @@ def test_an_ok_record_counts_more_than_a_later_failure_and_the_first_ok_one_than
     (run_id,) = {one.run_id for one in some}
     assert latest(some)[run_id].attempt == latest(some[::-1])[run_id].attempt == 2
     assert latest(attempts((1, "failed"), (3, "crashed"), (2, "killed")))[run_id].attempt == 3
+
+
+def test_a_run_that_was_made_again_since_the_code_changed_counts_anew():
+    codes = ["a", "b", "b", "a"]
+    some = [made(attempt=i, environment={"code": sha(code)}) for i, code in enumerate(codes, 1)]
+    counts = [next(iter(latest(some[:n]).values())).attempt for n in (1, 2, 3, 4)]
+    assert counts == [1, 2, 2, 1], "the first of those made with the code of the last"
 
 
 def test_one_process_writes_at_a_time_and_clears_only_what_is_its_own(tmp_path):

@@ -1,217 +1,219 @@
-"""The table is a pure fold of records: what it shows, and when a row is ranked."""
+"""The table is a pure fold of results: what a cell says, what is marked, and what costs are ratios of."""
 
-import csv
-import io
-import json
 import math
+import random
 
 import pytest
-from builders import made
+from builders import made, plan_of, result, results, sha
 
-from leaderboard.columns import UnknownColumn, columns
-from leaderboard.formats import as_csv, as_json, as_latex, as_markdown, cell
-from leaderboard.record import Error
+from leaderboard.columns import UnknownColumn, column, columns
+from leaderboard.cost import CostRecord, MethodCost
 from leaderboard.statistics import Interval
-from leaderboard.table import Bound, Planned, fold, fold_runs, planned_of
+from leaderboard.table import Bound, fold, fold_runs
+from leaderboard.views.cells import cell
 
-COLUMNS = columns()
+SEEDS = (0.90, 0.91, 0.92, 0.93, 0.94)
 
 
-def row_of(records, method="map", planned=None):
-    rows = fold(records, planned or planned_of(records))
-    return next(row for row in rows if row.method == method)
+def shifted(by, spread=0.0):
+    return [value + by + spread * (-1) ** i for i, value in enumerate(SEEDS)]
+
+
+def row_of(rows, method="map", **options):
+    return next(row for row in fold(rows, **options).rows if row.method == method)
+
+
+def names(board):
+    return [row.method for row in board.rows]
 
 
 def test_a_cell_is_the_mean_over_seeds_with_its_t_interval():
-    row = row_of([made(seed=0, accuracy=0.90), made(seed=1, accuracy=0.92), made(seed=2, accuracy=0.94)])
+    row = row_of(results("map", 0.90, 0.92, 0.94))
     interval = row.metrics["accuracy"]
     assert row.n == 3 and interval.mean == pytest.approx(0.92)
     half = 4.302652729911275 * 0.02 / math.sqrt(3)  # t quantile of 2 degrees of freedom
     assert (interval.low, interval.high) == pytest.approx((0.92 - half, 0.92 + half))
 
 
-def test_the_best_within_bounds_is_the_best_of_the_rows_that_keep_them():
-    seeds = range(4)
-    records = [
-        made(name, seed, accuracy=accuracy + seed / 1000, fit_s=fit_s)
-        for seed in seeds
-        for name, accuracy, fit_s in (("map", 0.8, 1.0), ("dear", 0.95, 5.0), ("fair", 0.9, 1.1))
-    ]
-    (fit,) = columns(["fit"])
-    assert [row.method for row in fold(records, planned_of(records), sort=columns(["nll"])[0])] == [
-        "dear",
-        "fair",
-        "map",
-    ]
-    rows = fold(records, planned_of(records), where=[Bound(fit, "<=", 1.2)])
-    assert [row.method for row in rows] == ["fair", "map"] and "accuracy" in rows[0].top
-    assert fold(records, planned_of(records), where=[Bound(fit, ">=", 9.0)]) == []
-
-
-def test_a_bound_on_what_was_not_measured_is_not_kept():
-    (fit,) = columns(["fit"])
-    assert fold([made("other")], planned_of([made("other")]), where=[Bound(fit, ">=", 0.0)]) == []
-
-
-def test_a_row_for_every_run_leaves_none_out_and_ranks_each_by_itself():
-    records = [made(seed=1, accuracy=0.9), made(seed=0, accuracy=0.8), made("other", 0, status="diverged")]
-    rows = fold_runs(records, planned_of(records))
-    assert [row.method for row in rows] == ["map, seed 0", "map, seed 1", "other, seed 0"]
-    assert [row.metrics["accuracy"].mean for row in rows[:2]] == [0.8, 0.9]
-    assert [row.ranked for row in rows] == [True, True, False] and "diverged" in rows[2].reason
-
-
-def test_costs_are_ratios_to_map_of_the_same_seed():
-    records = [
-        made(seed=0, fit_s=1.0), made(seed=1, fit_s=10.0),
-        made("other", 0, fit_s=2.0), made("other", 1, fit_s=20.0),
-    ]  # fmt: skip
-    assert row_of(records, "other").metrics["fit"].mean == pytest.approx(2.0)
-    assert row_of(records, "other").metrics["fit"].low == pytest.approx(2.0), "paired: the slow seed cancels"
-
-
-def test_without_map_there_is_no_ratio_rather_than_a_wrong_one():
-    assert row_of([made("other")], "other").metrics["fit"] is None
-
-
-def test_a_failed_seed_stands_in_its_row_with_the_reason():
-    records = [made(seed=0), made(seed=1, status="diverged", error=Error(reason="Diverged: the loss is nan"))]
-    row = row_of(records)
-    assert (row.n, row.ranked) == (1, False)
-    assert row.reason == "1 of 2 seeds ok; seed 1 diverged: Diverged: the loss is nan"
-
-
-def test_a_planned_run_that_was_never_made_is_no_hole():
-    row = row_of([made()], planned=[Planned("map0", "task", "map", 0), Planned("map1", "task", "map", 1)])
-    assert not row.ranked and row.reason == "1 of 2 seeds ok; seed 1 not run yet"
-    assert row_of([], planned=[Planned("map0", "task", "map", 0)]).n == 0
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"environment": {"dirty": True}}, "uncommitted changes"),
-        ({"method_info": {"package": None}}, "loaded from a file"),
-    ],
-)
-def test_a_row_is_not_ranked_and_says_why(changes, reason):
-    row = row_of([made(**changes)])
-    assert not row.ranked and reason in row.reason
-
-
-def test_rows_from_different_devices_are_not_compared():
-    records = [made(), made("other", environment={"device_name": "another machine"})]
-    assert row_of(records, "map").ranked and "different devices" in row_of(records, "other").reason
-
-
-def test_the_order_of_records_changes_nothing():
-    records = [made(seed=s, accuracy=0.9 + s / 100) for s in range(3)]
-    assert as_json(fold(records, planned_of(records))) == as_json(fold(records[::-1], planned_of(records)))
+def test_an_interval_ends_at_the_limits_of_its_metric():
+    row = row_of(results("map", 0.6, 0.99))
+    assert row.metrics["accuracy"].high == 1.0 and row.metrics["accuracy"].low == 0.0
+    assert row.metrics["nll"].low == 0.0 and row.metrics["nll"].high > 1.0
 
 
 def test_ranked_rows_come_first_and_the_best_nll_leads():
-    records = [made("a", accuracy=0.8), made("b", accuracy=0.9), made("c", accuracy=0.99, environment={"dirty": True})]
-    assert [row.method for row in fold(records, planned_of(records))] == ["b", "a", "c"]
+    rows = [*results("map", 0.8), *results("b", 0.9), *results("c", 0.99, environment={"dirty": True})]
+    assert names(fold(rows)) == ["b", "map", "c"]
 
 
-def test_json_is_a_list_of_rows_nan_is_a_string_and_null_was_not_measured():
-    rows = json.loads(as_json(fold([made()], planned_of([made()]))))
-    assert set(rows[0]) == {"task", "method", "n", "ranked", "reason", "metrics"}
-    assert rows[0]["metrics"]["accuracy"] == {"mean": 0.9, "low": "NaN", "high": "NaN"}
-    assert rows[0]["metrics"]["auroc_near"] is None, "not measured"
+def test_the_order_of_records_changes_nothing():
+    rows = [*results("map", *SEEDS), *results("b", *SEEDS), *results("b", *SEEDS, environment={"dirty": True})]
+    shuffled = random.Random(0).sample(rows, len(rows))
+    assert {row.method: row.metrics for row in fold(rows).rows} == {r.method: r.metrics for r in fold(shuffled).rows}
 
 
-def test_csv_holds_every_number_of_the_rows():
-    rows = fold([made(seed=0), made(seed=1, accuracy=0.7)], planned_of([made(seed=0), made(seed=1)]))
-    (line,) = csv.DictReader(io.StringIO(as_csv(rows)))
-    assert float(line["accuracy_low"]) == rows[0].metrics["accuracy"].low
+def test_the_best_group_and_those_told_to_be_worse_are_marked_apart():
+    rows = [*results("map", *SEEDS), *results("same", *shifted(0.001, 0.01)), *results("bad", *shifted(-0.4, 0.01))]
+    found = {row.method: row for row in fold(rows).rows}
+    assert {name for name, row in found.items() if "accuracy" in row.top} == {"map", "same"}
+    assert {name for name, row in found.items() if "accuracy" in row.worse} == {"bad"}
 
 
-def test_markdown_and_latex_have_a_cell_for_every_column():
-    rows = fold([made(), made("my_method", environment={"dirty": True})], planned_of([made(), made("my_method")]))
-    lines = as_markdown(rows).splitlines()
-    assert {line.count(" | ") for line in lines[:4]} == {len(COLUMNS) + 1}
-    assert "my_method [1]" in lines[3] and lines[5] == "[1] not ranked: the code had uncommitted changes"
-    latex = as_latex(rows).partition("%")[0]
-    assert r"my\_method" in latex and "±" not in latex and latex.count("&") == 3 * (len(COLUMNS) + 1)
+def test_a_wide_spread_behind_a_row_that_was_told_to_be_worse_is_in_neither_group():
+    wide = (0.1, 0.9, 0.1, 0.9, 0.2)
+    rows = [*results("map", *SEEDS), *results("close", *shifted(-0.03, 0.001)), *results("wide", *wide)]
+    found = {row.method: row for row in fold(rows).rows}
+    assert "nll" in found["map"].top and "nll" in found["close"].worse
+    assert "nll" not in found["wide"].top and "nll" not in found["wide"].worse
 
 
-@pytest.mark.parametrize(
-    ("interval", "text"),
-    [
-        (Interval(0.5, 0.4, 0.6), "0.500 ± 0.100"),
-        (Interval(0.5, math.nan, math.nan), "0.500"),
-        (Interval(math.nan, math.nan, math.nan), "NaN"),
-        (Interval(math.inf, math.nan, math.nan), "∞"),
-        (None, "–"),
-    ],
-)
-def test_a_cell_shows_what_is_known(interval, text):
-    assert cell(interval, 3) == text
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_nothing_is_marked_at_three_seeds_or_fewer(n):
+    board = fold([*results("map", *SEEDS[:n]), *results("bad", *shifted(-0.5, 0.001)[:n])])
+    assert all(not row.top and not row.worse for row in board.rows)
+    board = fold([*results("map", *SEEDS[:4]), *results("bad", *shifted(-0.5, 0.001)[:4])])
+    assert "nll" in board.rows[0].top and "nll" in board.rows[1].worse
 
 
-@pytest.mark.parametrize(("bad", "text"), [(math.nan, "NaN"), (math.inf, "∞")])
-def test_one_seed_that_is_not_finite_shows_sorts_last_and_is_in_no_top_group(bad, text):
-    records = [made("good", s, accuracy=0.9 + s / 100) for s in range(3)]
-    spoilt = [made("bad", s, accuracy=0.95 + s / 99) for s in range(3)]
-    spoilt[1] = spoilt[1].model_copy(update={"metrics": {"test": {"accuracy": 0.96, "nll": bad}}})
-    rows = fold([*spoilt, *records, *(made("map", s, accuracy=0.8) for s in range(3))], planned_of(spoilt + records))
-    assert [row.method for row in rows] == ["good", "bad"] and "nll" not in rows[1].top
-    shown = as_markdown(rows)
-    assert f"| {text} |" in shown and "NaN, ∞: of one seed at least" in shown and "–: not measured" in shown
-    assert csv_cell(as_csv(rows), "bad", "nll") in ("nan", "inf") and csv_cell(as_csv(rows), "bad", "auroc_near") == ""
-
-
-def csv_cell(text, method, key):
-    return next(line[key] for line in csv.DictReader(io.StringIO(text)) if line["method"] == method)
-
-
-def seeds(method, *accuracies, **changes):
-    return [made(method, seed, accuracy=accuracy, **changes) for seed, accuracy in enumerate(accuracies)]
-
-
-def test_the_methods_that_cannot_be_told_from_the_best_are_marked_in_every_view():
-    records = seeds("good", 0.90, 0.91, 0.92) + seeds("same", 0.91, 0.90, 0.92) + seeds("bad", 0.5, 0.51, 0.52)
-    rows = {row.method: row for row in fold(records, planned_of(records))}
-    assert {name for name, row in rows.items() if "accuracy" in row.top} == {"good", "same"}
-    assert {name for name, row in rows.items() if "nll" in row.top} == {"good", "same"}
-    shown_rows = list(rows.values())
-    assert as_markdown(shown_rows).count("**0.910 ± 0.025**") == 2 and "bold: not told from" in as_markdown(shown_rows)
-    assert as_latex(shown_rows).count(r"\textbf{0.910}") == 2
-    assert all("top" not in row for row in json.loads(as_json(shown_rows)))
-
-
-def test_a_row_that_is_not_ranked_is_in_no_top_group_and_keeps_nobody_out():
-    records = seeds("best", 0.98, 0.981, 0.979, environment={"dirty": True})
-    records += seeds("good", 0.9, 0.901, 0.899) + seeds("bad", 0.5, 0.501, 0.502)
-    rows = {row.method: row for row in fold(records, planned_of(records))}
-    assert [name for name, row in rows.items() if "nll" in row.top] == ["good"]
+def test_a_row_that_is_not_ranked_is_in_no_group_and_keeps_nobody_out():
+    rows = [*results("map", *SEEDS), *results("bad", *shifted(-0.5, 0.01))]
+    rows += results("best", *shifted(0.05, 0.001), environment={"dirty": True})
+    found = {row.method: row for row in fold(rows).rows}
+    assert "nll" in found["map"].top and not found["best"].top and not found["best"].worse
 
 
 def test_one_ranked_row_has_nothing_to_be_told_from():
-    (row,) = fold(seeds("map", 0.9, 0.8), planned_of(seeds("map", 0.9, 0.8)))
-    assert row.top == frozenset() and "bold" not in as_markdown([row])
+    (row,) = fold(results("map", *SEEDS)).rows
+    assert row.top == row.worse == frozenset()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_one_seed_that_is_not_finite_shows_sorts_last_and_is_in_no_group(bad):
+    spoilt = results("bad", *shifted(0.05))
+    spoilt[1] = result("bad", 1, metrics={"test": {"accuracy": 0.96, "nll": bad}})
+    rows = fold([*spoilt, *results("map", *SEEDS), *results("worse", *shifted(-0.5, 0.01))]).rows
+    assert [row.method for row in rows] == ["map", "worse", "bad"]
+    assert "nll" not in rows[-1].top and not math.isfinite(rows[-1].metrics["nll"].mean)
 
 
 def test_rows_are_sorted_by_any_column_the_best_first():
-    records = [made("a", accuracy=0.8, fit_s=1.0), made("b", accuracy=0.9, fit_s=2.0)]
-    for name, order in (("accuracy", ["b", "a"]), ("nll", ["b", "a"]), ("fit_seconds", ["a", "b"])):
-        (by,) = columns([name])
-        assert [row.method for row in fold(records, planned_of(records), columns(["ece"]), sort=by)] == order
+    rows = [result("map", accuracy=0.8, fit_s=1.0), result("b", accuracy=0.9, fit_s=2.0)]
+    for name, order in (("accuracy", ["b", "map"]), ("nll", ["b", "map"]), ("fit_seconds", ["map", "b"])):
+        assert names(fold(rows, chosen=columns(["ece"]), sort=column(name))) == order
 
 
 def test_differences_are_paired_by_seed():
-    records = seeds("map", 0.5, 0.9) + seeds("other", 0.61, 0.99)
-    rows = {row.method: row for row in fold(records, planned_of(records), against="map")}
+    rows = [*results("map", 0.5, 0.9), *results("other", 0.61, 0.99)]
+    found = row_of(rows, "other", against="map").metrics["accuracy"]
     half = 12.706204736432095 * 0.01  # t quantile of 1 degree of freedom, standard error of 0.09 and 0.11
-    assert rows["other"].metrics["accuracy"] == pytest.approx((0.1, 0.1 - half, 0.1 + half))
-    shown = as_markdown(list(rows.values()), against="map")
-    assert "+0.100 ± 0.127" in shown and "+1.00" not in shown and "ratios, as ever" in shown, (
-        "differences have a sign, ratios have none"
-    )
-    best = {row.method: row for row in fold(records, planned_of(records), against="best")}
+    assert found == pytest.approx((0.1, 0.1 - half, 0.1 + half))
+    best = {row.method: row for row in fold(rows, against="best").rows}
     assert best["map"].metrics["accuracy"].mean == pytest.approx(-0.1)
     assert best["other"].metrics["accuracy"].mean == 0.0
+
+
+def test_what_rows_are_compared_against_need_not_keep_the_bounds():
+    rows = [*results("map", 0.5, 0.6), *results("other", 0.7, 0.9)]
+    board = fold(rows, against="map", where=[Bound(column("accuracy"), ">=", 0.7)])
+    assert names(board) == ["other"] and board.rows[0].metrics["accuracy"].mean == pytest.approx(0.25)
+
+
+def test_runs_that_may_not_stand_beside_each_other_are_not_paired():
+    rows = [*results("map", 0.5, 0.6), *results("old", 0.7, 0.9, environment={"code": sha("older")})]
+    assert row_of(rows, "old", against="map").metrics["accuracy"] is None
+
+
+def test_the_best_within_bounds_is_the_best_of_the_rows_that_keep_them():
+    rows = [
+        result(name, seed, accuracy + seed / 1000 + noise * (-1) ** seed, fit_s=fit_s)
+        for seed in range(4)
+        for name, accuracy, noise, fit_s in (
+            ("map", 0.8, 0, 1.0),
+            ("dear", 0.95, 0.001, 5.0),
+            ("fair", 0.9, 0.002, 1.1),
+        )
+    ]
+    assert names(fold(rows)) == ["dear", "fair", "map"]
+    board = fold(rows, where=[Bound(column("fit"), "<=", 1.2)])
+    assert names(board) == ["fair", "map"] and "accuracy" in board.rows[0].top
+    assert fold(rows, where=[Bound(column("fit"), ">=", 9.0)]).rows == []
+    assert fold(rows, where=[Bound(column("energy"), ">=", 0.0)]).rows == [], "what was not measured is not kept"
+
+
+def test_a_row_for_every_run_leaves_none_out_and_ranks_each_by_itself():
+    rows = [result("map", 1, 0.9), result("map", 0, 0.8), result("other", 0, status="diverged")]
+    found = fold_runs(rows).rows
+    assert [row.method for row in found] == ["map, seed 0", "map, seed 1", "other, seed 0"]
+    assert [row.metrics["accuracy"].mean for row in found[:2]] == [0.8, 0.9]
+    assert [row.ranked for row in found] == [True, True, False] and "diverged" in found[2].reason
+
+
+def cost_record(*entries, **changes):
+    """A measurement; an entry is a method, its ratio to MAP in each round, and how many rounds."""
+    one = made()
+    methods = [
+        MethodCost(
+            label=name, method=made(name).identity.method, fit_s=[ratio + i / 100 for i in range(rounds)],
+            map_fit_s=[1.0] * rounds, predict_s=[ratio] * rounds, map_predict_s=[1.0] * rounds,
+            fit_memory=round(100 * ratio), predict_memory=10,
+        )
+        for name, ratio, rounds in entries
+    ]  # fmt: skip
+    values = {
+        "task": one.identity.task, "device": "cpu", "environment": one.environment, "steps": 3, "recipe_steps": 3,
+        "batch_size": 10, "methods": methods,
+    }  # fmt: skip
+    return CostRecord(**values | changes)
+
+
+def test_costs_of_runs_are_ratios_to_map_of_the_same_seed_and_are_not_marked():
+    rows = [
+        result(name, seed, fit_s=fit * 10**seed)
+        for seed in range(5)
+        for name, fit in (("map", 1.0), ("other", 2.0 + seed / 100))
+    ]
+    found = row_of(rows, "other")
+    assert found.metrics["fit"].mean == pytest.approx(2.02), "paired: the slow seed cancels"
+    assert found.rounds == 0 and "fit" not in found.worse and "fit" not in row_of(rows).top
+    assert found.metrics["memory"] is None, "resident memory of a run is another thing than tensors at the peak"
+
+
+def test_without_map_there_is_no_ratio_rather_than_a_wrong_one():
+    assert row_of([result("other")], "other").metrics["fit"] is None
+    odd = [result("map"), result("other", environment={"device_name": "faster"})]
+    assert row_of(odd, "other").metrics["fit"] is None
+
+
+def test_where_ivi_cost_measured_a_row_no_ratio_of_separate_runs_stands_in_its_column():
+    rows = [*results("map", *SEEDS), *results("a", *SEEDS, fit_s=7.0), *results("b", *SEEDS, fit_s=7.0)]
+    costs = [cost_record(("map", 1.0, 7), ("a", 2.0, 7))]
+    found = {row.method: row for row in fold(rows, costs=costs).rows}
+    assert found["a"].metrics["fit"] == pytest.approx((2.03, 2.015, 2.045)) and found["a"].rounds == 7
+    assert found["b"].metrics["fit"] is None and found["a"].metrics["memory"].mean == 2.0
+    assert "fit" in found["map"].top and "fit" in found["a"].worse
+
+
+def test_rounds_of_two_measurements_are_never_tested_against_each_other():
+    rows = [*results("map", *SEEDS), *results("a", *SEEDS), *results("b", *SEEDS)]
+    costs = [cost_record(("map", 1.0, 7), ("a", 2.0, 7)), cost_record(("map", 1.0, 7), ("b", 3.0, 7))]
+    found = {row.method: row for row in fold(rows, costs=costs).rows}
+    assert [found[name].metrics["fit"].mean for name in ("a", "b")] == pytest.approx([2.03, 3.03])
+    assert all("fit" not in row.top | row.worse for row in found.values())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"environment": made(environment={"code": sha("edited")}).environment},
+        {"environment": made(environment={"packages": {"torch": "3"}}).environment},
+        {"environment": made(environment={"device_name": "another"}).environment},
+        {"device": "cuda"},
+        {"task": made(task="another").identity.task},
+    ],
+)
+def test_costs_under_other_code_or_on_another_machine_are_not_those_of_the_runs(changes):
+    costs = [cost_record(("map", 1.0, 7), **changes)]
+    assert row_of(results("map", *SEEDS), costs=costs).rounds == 0
 
 
 METRICS = {
@@ -227,29 +229,76 @@ METRICS = {
     ("name", "value", "title"),
     [
         ("ece_scaled", 0.01, "ECE scaled ↓"),
+        ("NLL", 0.3, "NLL, nats ↓"),
         ("auroc_near", 0.8, "near AUROC ↑"),
-        ("fpr95_entropy_near", 0.2, "near FPR95 entropy ↓"),
+        ("fpr95_entropy_near", 0.2, "near FPR at 95 % TPR entropy ↓"),
         ("nll_severity_3", 1.1, "severity 3 NLL, nats ↓"),
         ("ood_near/glyphs:auroc_max_probability", 0.7, "ood_near/glyphs AUROC ↑"),
         ("shift/fog/3:nll", 1.2, "shift/fog/3 NLL, nats ↓"),
         ("parameters", 7.0, "parameters ↓"),
-        ("predict_seconds", 50.0, "predict, ms per image ↓"),
+        ("predict_seconds", 50.0, "predict, ms per example ↓"),
     ],
 )
 def test_a_column_is_named_by_its_metric_and_set(name, value, title):
-    one = made().model_copy(update={"metrics": METRICS})
-    (column,) = columns([name], [one])
-    assert column.value(one) == pytest.approx(value) and column.title == title
+    one = result(metrics=METRICS)
+    found = column(name, [one])
+    assert found.value(one) == pytest.approx(value) and found.title == title
+
+
+def test_every_record_is_asked_for_its_columns():
+    old = result("map", 0, metrics={"test": {"nll": 0.3}, "ood_near": {"auroc_entropy": 0.5}})
+    new = result(
+        "map", 1, metrics={"test": {"nll": 0.3, "augrc": 0.1}, "ood_near": {"auroc_entropy": 0.5, "new_score": 1.0}}
+    )
+    assert column("augrc", [old, new]).value(new) == 0.1 and column("new_score_near", [old, new]).value(old) is None
 
 
 def test_groups_of_columns_follow_the_records():
-    one = made().model_copy(update={"metrics": METRICS})
-    keys = [column.key for column in columns(["near", "shift"], [one])]
+    one = result(metrics=METRICS)
+    keys = [found.key for found in columns(["near", "shift"], [one])]
     assert keys[0] == "auroc_near" and keys[4:] == ["accuracy_severity_3", "nll_severity_3", "ece_severity_3"]
-    assert columns(["shift"], [made()]) == []
+    assert columns(["shift"], [result()]) == []
 
 
-def test_an_unknown_column_names_those_that_may_be_meant():
+def test_records_of_numbers_have_a_table_too():
+    numbers = {"test": {"rmse": 1.0, "nll": -0.5, "crps": 0.4}, "shift/3": {"rmse": 2.0, "nll": 0.1}}
+    one = result(metrics=numbers, task="numbers")
+    assert [found.key for found in columns(None, [one])][:3] == ["rmse", "nll", "crps"]
+    assert [found.key for found in columns(["shift"], [one])] == ["nll_severity_3", "rmse_severity_3"]
+    assert fold([one], chosen=columns(["all"], [one])).rows[0].metrics["rmse_severity_3"].mean == 2.0
+
+
+@pytest.mark.parametrize("name", ["nlll", "NLLL", "acuracy"])
+def test_an_unknown_column_names_those_that_may_be_meant(name):
     with pytest.raises(UnknownColumn) as error:
-        columns(["nlll"])
-    assert "nll" in error.value.known
+        columns([name])
+    assert {"nll", "accuracy"} <= set(error.value.known) and error.value.name == name.lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("shift", "no record has a column of 'shift'"), ("near", "several columns")]
+)
+def test_one_column_is_no_group(name, said):
+    with pytest.raises(ValueError, match=said):
+        column(name)
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        (Interval(0.5, 0.4, 0.6), "0.500 ± 0.100"),
+        (Interval(0.9, 0.7, 1.0), "0.900 [0.700, 1.000]"),
+        (Interval(0.5, math.nan, math.nan), "0.500"),
+        (Interval(math.nan, math.nan, math.nan), "NaN"),
+        (Interval(math.inf, math.nan, math.nan), "∞"),
+        (None, "–"),
+    ],
+)
+def test_a_cell_shows_what_is_known(interval, text):
+    assert cell(interval, 3, ends=True) == text
+
+
+def test_a_table_has_the_rows_of_its_plan_made_or_not():
+    plan = plan_of(made("map"), made("laplace"))
+    board = fold(results("map", 0.9), plan)
+    assert [(row.method, row.n, row.ranked) for row in board.rows] == [("map", 1, True), ("laplace", 0, False)]

@@ -1,10 +1,18 @@
 """Records, plans and predictions that tests make up."""
 
 import hashlib
+from pathlib import Path
 
-from leaderboard.identity import DataIdentity, Identity, MethodIdentity, TaskIdentity
+import numpy as np
+from scipy.special import log_softmax
+
+from leaderboard.identity import DataIdentity, Identity, MethodIdentity, TaskIdentity, array_sha256, content_of
 from leaderboard.plan import Plan, is_base, planned_run
+from leaderboard.predictions import Categorical, save_predictions
 from leaderboard.record import Cost, Environment, Error, PredictionsInfo, Record, SetInfo
+from leaderboard.results import result_of
+from leaderboard.scores import Scores, score_file, write_scores
+from leaderboard.store import PREDICTIONS, beside, keep, path_of
 
 
 def sha(text):
@@ -98,3 +106,53 @@ def plan_of(*records, suite="suite"):
     """The plan that ``records`` fulfil."""
     runs = {r.run_id: planned_run(r.identity, r.label, is_base(r.identity.method, r.label == "map")) for r in records}
     return Plan(suite=suite, description="a suite for tests", runs=tuple(runs.values()))
+
+
+def result(method="map", seed=0, accuracy=0.9, *, metrics=None, status="ok", **changes):
+    """A result of one method and seed, with two metrics on the test set or those given."""
+    one = made(method, seed, status, **changes)
+    sets = metrics if metrics is not None else {"test": {"accuracy": accuracy, "nll": 1 - accuracy}}
+    digest = one.predictions.sha256 if one.predictions else sha("")
+    scores = Scores(kind=one.identity.task.likelihood, predictions=digest, sets=sets) if status == "ok" else None
+    return result_of(path_of(Path("results"), one), one, scores)
+
+
+def results(method, *accuracies, **changes):
+    """Results of as many seeds as there are accuracies."""
+    return [result(method, seed, accuracy, **changes) for seed, accuracy in enumerate(accuracies)]
+
+
+def kept(folder, method="map", seed=0, *, sets=None, scored=True, **changes):
+    """The path of a record that is kept with real predictions (by default random ones) and their scores."""
+    sets = sets or {"validation": predictions(seed), "test": predictions(seed + 50)}
+    file = folder / f"{method}-{seed}.part"
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = save_predictions(file, sets)
+    data = file.read_bytes()
+    file.unlink()
+    infos = {name: set_info(name, one) for name, one in sets.items()} | {"train": SETS["train"]}
+    task = changes.pop("task", None)
+    if task is None or isinstance(task, str):
+        content = DataIdentity(name="digits", spec=sha("spec"), content=content_of(infos))
+        task = task_identity(task or "task", data=content, outputs=5)
+    info = PredictionsInfo(sha256=digest, bytes=len(data))
+    path = keep(folder, made(method, seed, task=task, sets=infos, predictions=info, **changes), data)
+    if scored:
+        write_scores(path, score_file(beside(path, PREDICTIONS)))
+    return path
+
+
+def set_info(name, one):
+    """What a record says of a set with these predictions."""
+    labels = None if one.labels is None else array_sha256(one.labels)
+    return SetInfo(n=len(one.energy), inputs=sha(name), labels=labels)
+
+
+def predictions(seed, labelled=True, n=200, classes=5, skill=2.0):
+    """Random predictions of a class, by three members; labels are the same for all seeds but of another set."""
+    rng = np.random.default_rng(seed)
+    labels = np.random.default_rng(seed // 50).integers(0, classes, n)
+    each = log_softmax(rng.normal(size=(3, n, classes)) + skill * np.eye(classes)[labels], axis=2)
+    mean = np.log(np.exp(each).mean(axis=0)).astype(np.float32)
+    expected = -np.sum(np.exp(each) * each, axis=2).mean(axis=0).astype(np.float32)
+    return Categorical(mean, expected, rng.normal(size=n).astype(np.float32), labels if labelled else None)
