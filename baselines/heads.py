@@ -34,7 +34,7 @@ def find_head(model: nn.Module, example: Tensor) -> nn.Linear:
         for module in training:
             module.training = True
     named = _named_head(model)
-    looked_at = f"its classifier, {_words(named)}, is" if named is not None else "none of its layers is"
+    looked_at = f"its classifier, {_words(named)}, is not" if named is not None else "none of its layers is"
     raise Unsupported(f"{type(model).__name__} has no head: {looked_at} a linear layer whose output is the network's")
 
 

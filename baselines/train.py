@@ -76,9 +76,9 @@ def train(
         if after_step is not None:
             after_step(step + 1, total)
         if (step + 1) % CHECK_EVERY == 0 or step + 1 == total:
-            now = float(torch.as_tensor(value).detach())
-            if not math.isfinite(now):
-                raise Diverged(f"the loss is {now} at step {step + 1} of {total}")
+            reached = float(torch.as_tensor(value).detach())
+            if not math.isfinite(reached):
+                raise Diverged(f"the loss is {reached} at step {step + 1} of {total}")
             problem.progress(step + 1, total)
     if unreached:
         raise TrainingError(f"parameters that no gradient ever reached: {', '.join(unreached)}")

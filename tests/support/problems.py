@@ -80,13 +80,13 @@ class Conv(nn.Module):
 
 def vit(outputs):
     """A vision transformer of timm."""
-    sizes = {"img_size": SIDE, "patch_size": 4, "depth": 2, "embed_dim": 24, "num_heads": 2}
+    sizes = {"img_size": SIDE, "patch_size": 4, "depth": 1, "embed_dim": 24, "num_heads": 2}
     return timm.create_model("vit_tiny_patch16_224", in_chans=1, num_classes=outputs, **sizes)
 
 
 NETWORKS = {"dense": Dense, "plain": Plain, "conv": Conv, "vit": vit}
-RECIPE = Recipe(epochs=8, batch_size=16, lr=0.05, weight_decay=1e-4, clip_norm=2.0)
-RECIPES = {"vit": Recipe(epochs=8, batch_size=16, lr=5e-3, optimizer="adamw", weight_decay=1e-2)}
+RECIPE = Recipe(epochs=6, batch_size=16, lr=0.05, weight_decay=1e-4, clip_norm=2.0)
+RECIPES = {"vit": Recipe(epochs=6, batch_size=16, lr=5e-3, optimizer="adamw", weight_decay=1e-2)}
 
 
 def images(kind, count, seed):
@@ -102,7 +102,7 @@ def images(kind, count, seed):
     return Memory(0.5 * y[:, None, None, None] * patterns[0] + noise, y)
 
 
-def problem(kind="categorical", network="dense", method=None, seed=0, count=256, **recipe):
+def problem(kind="categorical", network="dense", method=None, seed=0, count=160, **recipe):
     """A problem of one kind and network, as ``method`` is given it."""
     likelihood = Categorical(CLASSES) if kind == "categorical" else Gaussian()
     build = NETWORKS.get(network, network)
