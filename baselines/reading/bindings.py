@@ -50,7 +50,7 @@ def _bound(body: list[ast.stmt], conditional: bool) -> Iterator[tuple[str, Bindi
                     name = one.asname or (one.name if whole else one.name.partition(".")[0])
                     yield name, Binding(one, statement, conditional)
             case ast.Assign() | ast.AnnAssign(value=ast.expr()):
-                for target in getattr(statement, "targets", None) or [statement.target]:
+                for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
                     if isinstance(target, ast.Name):
                         yield target.id, Binding(statement, statement, conditional)
             case _:
