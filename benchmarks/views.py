@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -13,10 +13,8 @@ from baselines.registry import variants as named_variants
 from baselines.spec import parse
 from benchmarks.results import DONE, estimates
 from benchmarks.suite import Run, load_suite, load_task, names
-from leaderboard import formats
-from leaderboard.columns import Column
-from leaderboard.record import Record, latest
-from leaderboard.table import Row
+from leaderboard.record import Record
+from leaderboard.store import latest
 
 
 def tasks() -> Table:
@@ -74,45 +72,6 @@ def plan(runs: Sequence[Run], records: list[Record]) -> Group:
     unknown = sum(run.run_id not in seconds for run in todo)
     words = f"{len(runs)} runs, {len(todo)} to do, {len(bad)} failed; about {left:.0f} s of work left"
     return Group(view, Text(words + (f", {unknown} runs of unknown length" if unknown else "")))
-
-
-def show_table(
-    console: Console, rows: Sequence[Row], title: str, chosen: Sequence[Column] | None = None, against: str = ""
-) -> None:
-    """The board on a terminal, a part per task. Intervals go below their means where there is no room beside."""
-    console.print(title, style="italic")
-    for task in dict.fromkeys(row.task for row in rows):
-        part = formats.shown([row for row in rows if row.task == task], chosen, against)
-        head, lines = part.head, [part.head, *([cell.text for cell in line] for line in part.body)]
-        wide = sum(max(len(line[i]) for line in lines) + 1 for i in range(len(head))) <= console.width
-        view = Table(header_style="bold", box=None, padding=(0, 1, 0, 0))
-        for i, name in enumerate(head):
-            justify = "right" if i else "left"
-            view.add_column(name if wide else name.replace(" ", "\n"), justify=justify, no_wrap=True, vertical="bottom")
-        for cells in part.body:
-            view.add_row(*(_cell(cell, wide) for cell in cells))
-        console.print(Text(task, style="bold cyan"))
-        print_whole(console, view)
-        for note in part.notes:
-            console.print(Text(note, style="yellow"))
-    for line in formats.shown(rows, chosen, against).legend:
-        console.print(Text(line, style="dim"))
-
-
-def print_whole(console: Console, view: Table) -> None:
-    """Print a table with no cell cut off: a terminal that is too narrow wraps its lines."""
-    width = console.width
-    try:
-        console.width = max(width, console.measure(view, options=console.options.update(max_width=10_000)).maximum)
-        console.print(view, crop=False)
-    finally:
-        console.width = width
-
-
-def _cell(cell: formats.Cell, wide: bool) -> Text:
-    mean, sign, half = cell.text.partition(" ± ")
-    interval = ((sign if wide else "\n±") + half, "dim") if sign else ""
-    return Text.assemble((mean, "bold" if cell.top else ""), interval)
 
 
 def _table(*columns: str) -> Table:

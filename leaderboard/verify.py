@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Mapping
-from fnmatch import fnmatch
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
 
-from leaderboard.predictions import load_predictions
-from leaderboard.record import Record, RecordError, path_of, read, record_files
-from leaderboard.scoring import score
+from leaderboard.checks import LEFT_OUT, check_old, check_record, differences, is_left_out, run_of
+from leaderboard.cost import read_costs
+from leaderboard.history import OldRecord
+from leaderboard.identity import array_sha256
+from leaderboard.plan import plans
+from leaderboard.predictions import AnyPredictions, Categorical
+from leaderboard.record import Record, RecordError
+from leaderboard.results import Result, load_results
+from leaderboard.shelf import PREDICTIONS, Finding, Shelf, beside, latest, read_all
 
-LEFT_OUT = "left_out.txt"
-"""A file in the folder of records that names, one glob pattern a line, those whose predictions are kept elsewhere."""
+Progress = Callable[[int, int], None]
+NOT_CHECKED = (
+    "not checked, since no file can prove it: seconds and memory, which machine and code a record names, "
+    "and that the method saw no test data"
+)
 
-Kind = Literal["unreadable", "misplaced", "missing", "damaged", "foreign", "metric"]
+
+def _silent(done: int, total: int) -> None:
+    """Show no progress."""
 
 
-class Finding(NamedTuple):
-    """One thing that does not agree.
+@dataclass
+class Report:
+    """What `verify` looked at and found.
 
     Attributes:
-        path: the file at fault.
-        kind: ``unreadable`` record; ``misplaced`` record, which lies where another run's belongs; ``missing``
-            predictions; ``damaged`` predictions; ``foreign`` predictions, which are another run's; ``metric`` that is
-            not what the predictions give.
-        problem: in one line.
+        findings: what does not agree; none: all agrees.
+        records: how many; ``recomputed``: those whose metrics were computed again from their predictions.
+        history: of ``records``, those of the first edition.
+        elsewhere: records whose predictions are at a URL or left out by name: nothing was recomputed for them.
+        plans: suites whose planned runs were looked for.
     """
 
-    path: Path
-    kind: Kind
-    problem: str
+    findings: list[Finding] = field(default_factory=list)
+    records: int = 0
+    recomputed: int = 0
+    history: int = 0
+    elsewhere: int = 0
+    plans: int = 0
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.problem}"
+    def lines(self) -> list[str]:
+        """What was checked, and what was not."""
+        agree = "every number agrees to the last digit" if not self.findings else f"{len(self.findings)} findings"
+        said = [f"{self.records} records, {self.recomputed} recomputed from their predictions: {agree}"]
+        if self.records > self.history:
+            said.append(
+                "checked: the identity of each run, its sets, labels and classes, its predictions and scores, copies, "
+                f"attempts, and that no run is missing of {self.plans} plan{'s' * (self.plans != 1)}"
+            )
+        if self.history:
+            said.append(f"{self.history} of the first edition: their metrics alone, since they name no labels")
+        if self.elsewhere:
+            said.append(f"{self.elsewhere} without predictions here (at their URL, or in {LEFT_OUT}): not recomputed")
+        return [*said, NOT_CHECKED]
 
 
-def predictions_path(record_path: Path) -> Path:
-    """Where the predictions of a record lie: beside it, under the same name."""
-    return record_path.with_suffix(".safetensors")
-
-
-def verify(folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Finding]:
-    """Check every record below ``folder`` against its predictions; an empty list means that all agree.
+def verify(folder: Path, progress: Progress = _silent) -> Report:
+    """Check every record below ``folder``.
 
     Numbers must agree to the last digit: `score` keeps ten, which are the same on every machine.
 
@@ -57,91 +76,117 @@ def verify(folder: Path, progress: Callable[[int, int], None] = lambda done, tot
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
-    findings: list[Finding] = []
-    records: dict[Path, Record] = {}
-    for path in record_files(folder):
-        try:
-            records[path] = read(path)
-        except RecordError as error:
-            findings.append(Finding(path, "unreadable", str(error).removeprefix(f"{path}: ")))
-    owners = {record.predictions.sha256: record for record in records.values() if record.predictions}
-    for done, (path, record) in enumerate(records.items(), 1):
-        findings += _place(path, record)
-        if not is_left_out(path, folder):
-            findings += _predictions(path, record, owners)
-        progress(done, len(records))
+    shelf, report = read_all(folder), Report()
+    pairs: list[tuple[Path, Record | OldRecord]] = [*zip(shelf.paths, shelf.records, strict=True), *shelf.history]
+    report.findings += shelf.findings + read_costs(folder).findings
+    report.records, report.history = len(pairs), len(shelf.history)
+    owners = {record.predictions.sha256: run_of(record) for _, record in pairs if record.predictions}
+    seen: dict[str, tuple[Path, Record | OldRecord]] = {}
+    for done, (path, record) in enumerate(pairs, 1):
+        if isinstance(record, Record):
+            checked = check_record(path, record, owners)
+        else:
+            checked = check_old(path, record, owners, folder)
+        report.findings += checked.findings
+        report.recomputed += checked.sets is not None
+        report.elsewhere += checked.sets is None and _is_elsewhere(path, record, folder)
+        if checked.sets is not None and "test" in checked.sets:
+            report.findings += _copies(path, record, checked.sets["test"], seen)
+        progress(done, len(pairs))
+    report.findings += _attempts(pairs) + _planned(folder, shelf, report)
+    return report
+
+
+def verify_against(folder: Path, other: Path) -> tuple[int, list[str]]:
+    """Compare the metrics of runs that two folders both have: how many, and a line for each number that differs.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    sides = []
+    for one in (folder, other):
+        if not one.is_dir():
+            raise FileNotFoundError(f"{one}: no such folder")
+        sides.append({run: r for run, r in latest(load_results(one).results).items() if r.is_ok})
+    common = sides[0].keys() & sides[1].keys()
+    lines = []
+    for mine in (result for run, result in sides[0].items() if run in common):
+        lines += _compared(mine, sides[1][mine.run_id], other)
+    return len(common), lines
+
+
+def _compared(mine: Result, theirs: Result, other: Path) -> list[str]:
+    found = [
+        line.replace("is stored as", "is").replace("the predictions give", f"in {other}")
+        for line in differences(mine.metrics, theirs.metrics)
+        if "not stored" not in line and "do not give" not in line
+    ]
+    odd = sorted({name for name, _ in set(mine.stack) ^ set(theirs.stack)})
+    why = f" (made with another {', '.join('code' if name == 'code' else name for name in odd)})" if odd else ""
+    run = f"{mine.task} {mine.label} seed {mine.seed}"
+    return [f"{run}: {line}{why}" for line in found[:3]] + (
+        [f"{run}: and {len(found) - 3} more numbers"] if len(found) > 3 else []
+    )
+
+
+def _is_elsewhere(path: Path, record: Record | OldRecord, folder: Path) -> bool:
+    if beside(path, PREDICTIONS).exists():
+        return False
+    if isinstance(record, OldRecord):
+        return is_left_out(path, folder)
+    return record.predictions is not None and record.predictions.url is not None
+
+
+def _copies(
+    path: Path, record: Record | OldRecord, test: AnyPredictions, seen: dict[str, tuple[Path, Record | OldRecord]]
+) -> list[Finding]:
+    """Whether another run made the same predictions, and none of the two says that it took over the other's fit."""
+    digest = array_sha256(test.log_probs if isinstance(test, Categorical) else test.mean)
+    _, first = seen.setdefault(digest, (path, record))
+    if (
+        first is record
+        or first.run_id == record.run_id
+        or isinstance(record, OldRecord)
+        or isinstance(first, OldRecord)
+    ):
+        return []
+    if record.identity.seed == first.identity.seed and _fits(record) & _fits(first):
+        return []
+    return [Finding(path, "copied", f"the predictions of {run_of(record)} are those of {run_of(first)}")]
+
+
+def _fits(record: Record) -> set[str]:
+    own = {record.audit.state} if record.audit.state else set()
+    return own | set(record.audit.shared.values())
+
+
+def _attempts(pairs: Iterable[tuple[Path, Record | OldRecord]]) -> list[Finding]:
+    """Attempts that came before one that is here, and are not."""
+    found: dict[str, dict[int, Path]] = {}
+    for path, record in pairs:
+        if isinstance(record, Record):
+            found.setdefault(record.run_id, {})[record.attempt] = path
+    findings = []
+    for attempts in found.values():
+        missing = [str(i) for i in range(1, max(attempts)) if i not in attempts]
+        if missing:
+            problem = f"attempt {', '.join(missing)} of this run is missing: every attempt is kept"
+            findings.append(Finding(attempts[max(attempts)], "missing", problem))
     return findings
 
 
-def is_left_out(path: Path, folder: Path) -> bool:
-    """Whether the predictions of the record at ``path`` are not there, and `LEFT_OUT` says that they need not be."""
-    if predictions_path(path).is_file():
-        return False
-    patterns = _patterns(folder)
-    return any(fnmatch(path.absolute().relative_to(where).as_posix(), pattern) for where, pattern in patterns)
-
-
-def _patterns(folder: Path) -> list[tuple[Path, str]]:
-    """The patterns of `LEFT_OUT` in ``folder`` or in one above it, each with the folder it counts from."""
-    for where in (folder.absolute(), *folder.absolute().parents):
-        file = where / LEFT_OUT
-        if file.is_file():
-            lines = (line.partition("#")[0].strip() for line in file.read_text().splitlines())
-            return [(where, line) for line in lines if line]
-    return []
-
-
-def _place(path: Path, record: Record) -> list[Finding]:
-    """A record names its own place, so a copy under the name of another run shows."""
-    expected = path_of(Path(), record).parts
-    if path.absolute().parts[-len(expected) :] == expected:
-        return []
-    return [Finding(path, "misplaced", f"is the record of {_run(record)} and belongs at {'/'.join(expected)}")]
-
-
-def _predictions(path: Path, record: Record, owners: Mapping[str, Record]) -> list[Finding]:
-    if record.predictions is None:
-        if not record.metrics:
-            return []
-        return [Finding(path, "missing", "has metrics but no predictions, so they cannot be recomputed")]
-    file = predictions_path(path)
-    if not file.is_file():
-        return [Finding(file, "missing", "the predictions are missing, so the metrics cannot be recomputed")]
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != record.predictions.sha256:
-        owner = owners.get(digest)
-        if owner is not None:
-            return [Finding(file, "foreign", f"holds the predictions of {_run(owner)}, not of {_run(record)}")]
-        return [
-            Finding(file, "damaged", f"has SHA-256 {digest[:12]}…, the record says {record.predictions.sha256[:12]}…")
-        ]
+def _planned(folder: Path, shelf: Shelf, report: Report) -> list[Finding]:
+    """Planned runs that have no record: a seed that was deleted shows here."""
     try:
-        sets = load_predictions(file)
-        recomputed = score(sets)
-    except ValueError as error:
-        return [Finding(file, "damaged", f"cannot be scored: {error}")]
+        found = plans(folder)
+    except RecordError as error:
+        return [Finding(folder, "plan", str(error).removeprefix(f"{folder}: "))]
+    report.plans = len(found)
+    made = {record.run_id for record in shelf.records}
     findings = []
-    if sorted(sets) != sorted(record.predictions.sets):
-        findings.append(Finding(path, "metric", f"lists the sets {record.predictions.sets}, stored are {sorted(sets)}"))
-    return findings + [Finding(path, "metric", line) for line in _differences(record.metrics, recomputed)]
-
-
-def _differences(stored: Mapping[str, Mapping[str, float]], computed: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """One line for each number that only one side has, or that differs; NaN agrees with NaN."""
-    left = {(name, key): value for name, row in stored.items() for key, value in row.items()}
-    right = {(name, key): value for name, row in computed.items() for key, value in row.items()}
-    lines = []
-    for place in sorted(left.keys() | right.keys()):
-        label = " ".join(place)
-        if place not in right:
-            lines.append(f"{label} is stored as {left[place]!r}, but the predictions do not give it")
-        elif place not in left:
-            lines.append(f"{label} is not stored, the predictions give {right[place]!r}")
-        elif left[place] != right[place] and not (math.isnan(left[place]) and math.isnan(right[place])):
-            lines.append(f"{label} is stored as {left[place]!r}, the predictions give {right[place]!r}")
-    return lines
-
-
-def _run(record: Record) -> str:
-    return f"{record.task.name} {record.method.label} seed {record.seed} (run {record.run_id})"
+    for plan in found:
+        for run in plan.runs:
+            if run.run_id not in made:
+                problem = f"{run.task} {run.label} seed {run.seed} (run {run.run_id}) is planned and has no record"
+                findings.append(Finding(folder / f"{plan.suite}.plan.json", "plan", problem))
+    return findings

@@ -1,4 +1,7 @@
-"""`ivi table`, `compare`, `verify`, `figures`: from records to what one reads."""
+"""`ivi table`, `compare`, `score`, `verify`, `figures`: from records to what one reads.
+
+They read the folder alone, records and the plan beside them: no suite, no entry point, no device, no torch.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +15,23 @@ import typer
 from rich.text import Text
 
 from baselines.names import UserError, unknown
-from baselines.spec import split
-from benchmarks import results, views
-from benchmarks.commands.options import (
-    RESULTS,
-    Device,
-    Extra,
-    Methods,
-    Out,
-    Seeds,
-    SuiteName,
-    bar,
-    chosen_runs,
-    console,
-    errors,
-)
-from benchmarks.documents import filled
-from leaderboard import formats
+from benchmarks.board import Shown, chosen_column, chosen_columns, load, one_task
+from benchmarks.commands.options import RESULTS, bar, console, errors
 from leaderboard import table as board
-from leaderboard.columns import DEFAULT, Column, UnknownColumn, columns
-from leaderboard.cost import read_costs
-from leaderboard.record import Record, read_all, write_once
+from leaderboard.results import Result
+from leaderboard.store import write_once
 
 commands = typer.Typer()
+
+Folder = Annotated[Path, typer.Option("--folder", "--out", "-o", help="Folder of records.", show_default=True)]
+Suite = Annotated[
+    str | None,
+    typer.Argument(help="Name of a suite or task, or a suite's TOML file; without: everything in the folder."),
+]
+Methods = Annotated[
+    str | None, typer.Option("--methods", "-m", help='Only these rows, e.g. "map,implicit_vi(rank=2)".')
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", "-s", min=1, help="Only seeds 0 ... N-1.")]
 
 
 class Format(StrEnum):
@@ -49,9 +46,7 @@ class Format(StrEnum):
 
 @commands.command()
 def table(
-    suite: Annotated[
-        str | None, typer.Argument(help="Name of a suite or task, or a TOML file; without: all records of the folder.")
-    ] = None,
+    suite: Suite = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="How to show it.")] = Format.terminal,
     columns: Annotated[
         str | None,
@@ -72,9 +67,8 @@ def table(
     runs: Annotated[bool, typer.Option("--runs", help="A row for every run, in place of one per method.")] = False,
     methods: Methods = None,
     seeds: Seeds = None,
-    device: Device = "auto",
-    out: Out = RESULTS,
-    method: Extra = None,
+    folder: Folder = RESULTS,
+    legend: Annotated[bool, typer.Option(help="Say below the table what its signs mean.")] = True,
     write: Annotated[
         Path | None,
         typer.Option(
@@ -86,38 +80,27 @@ def table(
     """Show the table of a suite from its records: mean over seeds ± 95 % t interval; costs as ratios to MAP."""
     if write is not None:
         return _write(write)
-    records = read_all(out)
-    if suite is None:
-        if not records:
-            raise UserError(f"no records in {out}: make some with 'ivi run quick', or name the folder with --out")
-        planned, title = board.planned_of(records), f"all records in {out}"
-    else:
-        chosen, members = chosen_runs(suite, methods, seeds, device, method)
-        planned, title = results.planned(members), chosen.description
-        if methods is None:
-            planned += results.unplanned(members, records)
-    labels = sorted({run.method for run in planned})
-    if against and against not in (board.BEST, *labels):
-        raise unknown("method", against, [board.BEST, *labels])
-    shown = _columns(split(columns) if columns is not None else DEFAULT, records)
-    if not shown:
-        raise UserError(f"no record in {out} has a column of {columns!r}: no shifted sets were predicted")
-    (by,) = _columns([sort], records)[:1]
+    shown = load(folder, suite, seeds)
+    _report(shown)
+    chosen = chosen_columns(columns, shown)
+    bounds = [_bound(text, shown.results) for text in _split(where)]
     fold = board.fold_runs if runs else board.fold
-    bounds = [_bound(text, records) for text in split(where)] if where else []
-    rows = fold(records, planned, shown, costs=read_costs(out), sort=by, against=against, where=bounds)
-    if bounds and not rows:
+    made = fold(
+        shown.results,
+        shown.plan,
+        chosen,
+        costs=shown.costs,
+        sort=chosen_column(sort, shown.results),
+        against=against,
+        where=bounds,
+        tasks=shown.tasks,
+    )
+    names = shown.names()
+    if against and against not in (board.BEST, *names):
+        raise unknown("method", against, [board.BEST, *names])
+    if bounds and not made.rows:
         raise UserError(f"no row has {where}")
-    if format is Format.terminal:
-        views.show_table(console, rows, title, shown, against)
-    else:
-        text = {
-            Format.md: lambda: formats.as_markdown(rows, shown, against),
-            Format.csv: lambda: formats.as_csv(rows, shown),
-            Format.json: lambda: formats.as_json(rows),
-            Format.latex: lambda: formats.as_latex(rows, shown, against),
-        }[format]()
-        typer.echo(text)
+    _show(format, shown.only(made, methods), shown.title, legend)
 
 
 @commands.command()
@@ -127,103 +110,167 @@ def compare(
     suite: Annotated[str | None, typer.Option(help="Only the tasks of this suite.")] = None,
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     metric: Annotated[str, typer.Option(help="A column of the table.")] = "nll",
-    device: Device = "auto",
-    out: Out = RESULTS,
+    folder: Folder = RESULTS,
 ) -> None:
-    """Compare two methods: A less B on common seeds with its interval, over test images too, and a plain sentence."""
+    """Compare two methods: A less B on common seeds with its interval, over test items too, and a plain sentence."""
     from leaderboard.compare import compare_methods
+    from leaderboard.views.text import plain
 
-    records = [record for record in read_all(out) if record.status == "ok"]
-    if suite is not None:
-        planned = {run.run_id for run in chosen_runs(suite, f"{first},{second},map", None, device, None)[1]}
-        records = [record for record in records if record.run_id in planned]
-    tasks = sorted({record.task.name for record in records})
-    if task is not None and task not in tasks:
-        raise unknown("task", task, tasks)
-    records = [record for record in records if task in (None, record.task.name)]
-    labels = sorted({record.method.label for record in records})
+    shown = load(folder, suite, None)
+    _report(shown)
+    groups = one_task(shown, task)
+    names = sorted({name for group in groups for name in (group.name, group.label) if group.ok})
     for name in (first, second):
-        if name not in labels:
-            raise unknown("method", name, labels)
-    (column,) = _columns([metric], records)[:1]
+        if name not in names:
+            raise unknown("method", name, names)
+    column = chosen_column(metric, shown.results)
     try:
-        found = compare_methods(records, out, (first, second), column)
+        found, left_out = compare_methods(groups, (first, second), column, shown.costs)
     except ValueError as error:
         raise UserError(str(error)) from None
-    if not found:
-        raise UserError(f"{first} and {second} have no task and seed with {metric} in common in {out}")
+    if not found and not left_out:
+        raise UserError(f"{first} and {second} have no task and seed with {metric} in common in {folder}")
     for one in found:
-        console.print(Text(one.task, "bold cyan"))
-        console.print(f"{column.title}: {first} {one.means[0]:.4g}, {second} {one.means[1]:.4g}", highlight=False)
-        console.print(one.seeds.sentence, highlight=False)
-        console.print(Text(one.sentence, "dim"))
+        console.print(Text(plain(one.task), "bold cyan"))
+        console.print(Text(f"{column.title}: {first} {one.means[0]:.4g}, {second} {one.means[1]:.4g}"))
+        console.print(Text(plain(one.seeds.sentence)))
+        console.print(Text(plain(one.sentence), "dim"))
+        for line in one.left_out:
+            console.print(Text(f"left out: {plain(line)}", "yellow"))
+    for other in left_out:
+        console.print(Text(plain(other.task), "bold cyan"))
+        console.print(Text(f"not compared: {plain('; '.join(other.reasons) or 'nothing measured')}", "yellow"))
+
+
+@commands.command()
+def score(
+    folder: Annotated[Path, typer.Argument(help="Folder of records and predictions, or one in it.")] = RESULTS,
+    everything: Annotated[bool, typer.Option("--all", help="Also scores that are as they should be.")] = False,
+) -> None:
+    """Compute the scores that are missing, or older than our metrics, from the predictions beside the records."""
+    from leaderboard.rescore import rescore
+
+    _is_folder(folder)
+    with bar("score") as progress:
+        done = rescore(folder, everything=everything, progress=progress)
+    for finding in done.findings:
+        console.print(_line(finding), soft_wrap=True)
+    absent = f"; {len(done.absent)} have no predictions here" if done.absent else ""
+    console.print(f"{len(done.written)} runs scored{absent}")
+    if done.findings:
+        raise typer.Exit(1)
 
 
 @commands.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="Folder of records and predictions, or one in it.")] = RESULTS,
+    against: Annotated[
+        Path | None, typer.Option(help="Another folder: do runs that both have give the same numbers?")
+    ] = None,
 ) -> None:
     """Recompute every number from the stored predictions and name each file that does not agree; then exit code 1."""
-    from leaderboard.record import record_files
-    from leaderboard.verify import LEFT_OUT, is_left_out, predictions_path
-    from leaderboard.verify import verify as findings_of
+    from leaderboard.verify import verify as checked
+    from leaderboard.verify import verify_against
 
+    _is_folder(folder)
+    if against is not None:
+        _is_folder(against)
+        count, lines = verify_against(folder, against)
+        for line in lines:
+            console.print(_line(line), soft_wrap=True)
+        if not count:
+            raise UserError(f"{folder} and {against} have no run in common")
+        console.print(f"{count} runs in both: {'every number is the same' if not lines else f'{len(lines)} differ'}")
+        raise typer.Exit(1 if lines else 0)
     with bar("verify") as progress:
-        try:
-            findings = findings_of(folder, progress)
-        except FileNotFoundError as error:
-            raise UserError(str(error)) from None
-    paths = list(record_files(folder))
-    for finding in findings:
-        console.print(Text(str(finding)), soft_wrap=True)
-    if findings:
-        errors.print(f"{len(findings)} findings in {len(paths)} records", highlight=False)
+        report = checked(folder, progress)
+    if not report.records and not report.findings:
+        raise UserError(f"no records in {folder}: make some with 'ivi run quick', or name another folder")
+    for finding in report.findings:
+        console.print(_line(finding), soft_wrap=True)
+    for line in report.lines():
+        console.print(Text(line), soft_wrap=True)
+    if report.findings:
+        errors.print(f"{len(report.findings)} findings in {report.records} records", highlight=False)
         raise typer.Exit(1)
-    stored = sum(predictions_path(path).is_file() for path in paths)
-    console.print(f"{len(paths)} records, {stored} with predictions: every number agrees to the last digit")
-    named = sum(is_left_out(path, folder) for path in paths)
-    if named:
-        console.print(f"{named} without predictions, as {LEFT_OUT} says: nothing was recomputed for them")
 
 
 @commands.command()
 def figures(
-    suite: SuiteName,
+    suite: Suite = None,
     to: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("figures"),
     methods: Methods = None,
     seeds: Seeds = None,
-    device: Device = "auto",
-    out: Out = RESULTS,
-    method: Extra = None,
+    folder: Folder = RESULTS,
 ) -> None:
     """Draw every figure that the records of a suite allow, as SVG and PNG, and name the files."""
     try:
-        from leaderboard.drawing import draw
+        from leaderboard.views.drawing import draw
     except ModuleNotFoundError as error:
         raise UserError(f"figures need {error.name}: pip install 'ivi-bench[figures]'") from None
-    planned = {run.run_id for run in chosen_runs(suite, methods, seeds, device, method)[1]}
-    records = [record for record in read_all(out) if record.run_id in planned and record.status == "ok"]
-    if not records:
-        raise UserError(f"no records of {suite} in {out}: make them with 'ivi run {suite}'")
+    shown = load(folder, suite, seeds)
+    _report(shown)
+    wanted = _split(methods)
+    groups = [group for group in shown.groups() if not wanted or group.name in wanted]
     with bar("figures") as progress:
         try:
-            files, left_out = draw(records, read_costs(out), out, to, progress)
+            files, left_out = draw(groups, shown.costs, to, progress)
         except ValueError as error:
             raise UserError(str(error)) from None
     for file in files:
         typer.echo(file)
     for reason in left_out:
-        errors.print(Text(f"left out: {reason}", "yellow"))
+        errors.print(_line(f"left out: {reason}", "yellow"))
 
 
-def _columns(names: list[str] | tuple[str, ...], records: list[Record]) -> list[Column]:
-    try:
-        return columns(names, records)
-    except UnknownColumn as error:
-        raise unknown("column", error.name, error.known) from None
+def _show(format: Format, made: board.Board, title: str, legend: bool) -> None:
+    from leaderboard.views.csv import as_csv
+    from leaderboard.views.json import as_json
+    from leaderboard.views.latex import as_latex
+    from leaderboard.views.markdown import as_markdown
+    from leaderboard.views.terminal import show
+
+    match format:
+        case Format.terminal:
+            show(console, made, title, legend=legend)
+        case Format.md:
+            typer.echo(as_markdown(made, legend=legend))
+        case Format.csv:
+            typer.echo(as_csv(made))
+        case Format.json:
+            typer.echo(as_json(made))
+        case Format.latex:
+            typer.echo(as_latex(made, legend=legend))
 
 
-def _bound(text: str, records: list[Record]) -> board.Bound:
+def _report(shown: Shown) -> None:
+    """Files of the folder that are none of its records: named, and the rest is shown."""
+    for finding in shown.findings[:5]:
+        errors.print(_line(f"set aside: {finding}", "yellow"), soft_wrap=True)
+    if len(shown.findings) > 5:
+        errors.print(f"and {len(shown.findings) - 5} more files set aside: ivi verify names them", style="yellow")
+
+
+def _line(text: object, style: str = "") -> Text:
+    from leaderboard.views.text import plain
+
+    return Text(plain(str(text)), style)
+
+
+def _is_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+
+
+def _split(text: str | None) -> list[str]:
+    """``text`` at the commas that are in no brackets."""
+    if not text:
+        return []
+    parts = re.split(r",(?![^()]*\))", text)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _bound(text: str, results: list[Result]) -> board.Bound:
     match = re.fullmatch(r"\s*(\S+?)\s*(<=|>=)\s*(\S+)\s*", text)
     try:
         limit = float(match[3]) if match else math.nan
@@ -231,11 +278,12 @@ def _bound(text: str, records: list[Record]) -> board.Bound:
         limit = math.nan
     if match is None or math.isnan(limit):
         raise UserError(f"--where: {text!r} is not COLUMN<=NUMBER or COLUMN>=NUMBER")
-    (column,) = _columns([match[1]], records)[:1]
-    return board.Bound(column, "<=" if match[2] == "<=" else ">=", limit)
+    return board.Bound(chosen_column(match[1], results), "<=" if match[2] == "<=" else ">=", limit)
 
 
 def _write(path: Path) -> None:
+    from benchmarks.documents import filled
+
     try:
         write_once(path, filled(path.read_text(), Path()).encode(), replace=True)
     except (OSError, UserError) as error:

@@ -1,0 +1,140 @@
+"""What the commands that read records have in common: the folder, the plan in it, and what of both is asked for."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from baselines.names import UserError, unknown
+from leaderboard.columns import Column, UnknownColumn, column, columns
+from leaderboard.cost import CostRecord, OldCostRecord, read_costs
+from leaderboard.plan import SUFFIX, Plan, read_plan
+from leaderboard.record import RecordError
+from leaderboard.results import Result, load_results
+from leaderboard.rows import Group, groups_of
+from leaderboard.shelf import Finding
+from leaderboard.table import Board
+
+SUITES = Path(__file__).parent / "suites"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A folder of records, as a command was asked to show it.
+
+    Attributes:
+        results: all that are of interest.
+        plan: that of the suite; None: everything in the folder is.
+        tasks: only these; None: all.
+        costs: of `ivi cost`.
+        findings: files that were set aside.
+        title: what is shown.
+    """
+
+    results: list[Result]
+    plan: Plan | None
+    tasks: tuple[str, ...] | None
+    costs: list[CostRecord | OldCostRecord]
+    findings: list[Finding]
+    title: str
+
+    def groups(self) -> list[Group]:
+        """Its rows."""
+        return groups_of(self.results, self.plan, self.tasks)
+
+    def names(self) -> list[str]:
+        """Names of its rows."""
+        return sorted({group.name for group in self.groups()})
+
+    def only(self, made: Board, methods: str | None) -> Board:
+        """The board with the rows of ``methods`` alone, as `ivi table --methods` names them."""
+        if methods is None:
+            return made
+        wanted = [re.sub(r"\s", "", name) for name in re.split(r",(?![^()]*\))", methods) if name.strip()]
+        rows = [row for row in made.rows if re.sub(r"\s", "", row.method) in wanted]
+        if not rows:
+            raise unknown("method", methods, {row.method for row in made.rows})
+        return replace(made, rows=rows)
+
+
+def load(folder: Path, suite: str | None, seeds: int | None) -> Shown:
+    """What ``folder`` holds of ``suite``, a name or a TOML file; None: everything.
+
+    Raises:
+        UserError: there are no records, or nothing of that name.
+    """
+    results, findings = load_results(folder)
+    costs = read_costs(folder)
+    findings += costs.findings
+    plan, tasks = (None, None) if suite is None else _asked(folder, suite, results)
+    if plan is None and not results:
+        where = f"no records in {folder}" if suite is None else f"no records of {suite} in {folder}"
+        raise UserError(f"{where}: make them with 'ivi run {suite or 'quick'}', or name the folder with --folder")
+    if seeds is not None:
+        results = [result for result in results if result.seed < seeds]
+        plan = plan and plan.model_copy(update={"runs": tuple(run for run in plan.runs if run.seed < seeds)})
+    title = f"all records in {folder}" if plan is None and tasks is None else plan.description if plan else f"{suite}"
+    return Shown(results, plan, tasks, costs.records, findings, title)
+
+
+def _asked(folder: Path, suite: str, results: list[Result]) -> tuple[Plan | None, tuple[str, ...] | None]:
+    """The plan called ``suite``, or the tasks that are meant where the folder has no plan of it."""
+    name, tasks = suite, ()
+    file = Path(suite) if suite.endswith(".toml") else SUITES / f"{suite}.toml"
+    if suite.endswith(".toml") and not file.is_file():
+        raise UserError(f"no such file: {file}")
+    if file.is_file() and file.parent.name != "tasks":
+        try:
+            described = tomllib.loads(file.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UserError(f"{file}: not valid TOML: {error}") from None
+        name, tasks = str(described.get("name", suite)), tuple(map(str, described.get("tasks", ())))
+    if re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", name):
+        try:
+            plan = read_plan(folder, name)
+        except RecordError as error:
+            raise UserError(str(error)) from None
+        if plan is not None:
+            return plan, None
+    made = {result.task for result in results}
+    if made.isdisjoint({*tasks, name}):
+        if file.is_file() or not made:
+            raise UserError(
+                f"no records of {suite} in {folder}: make them with 'ivi run {suite}', or name another folder"
+            )
+        known = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")} | made
+        raise unknown("suite", suite, known | {path.stem for path in SUITES.glob("*.toml")})
+    return None, tuple({*tasks, name} & made)
+
+
+def one_task(shown: Shown, task: str | None) -> list[Group]:
+    """The rows of one task, or of all."""
+    groups = shown.groups()
+    names = sorted({group.task for group in groups})
+    if task is not None and task not in names:
+        raise unknown("task", task, names)
+    return [group for group in groups if task in (None, group.task)]
+
+
+def chosen_columns(names: str | None, shown: Shown) -> list[Column]:
+    """The columns that ``names``, with commas between, mean; None: the default ones."""
+    results = shown.results if shown.tasks is None else [one for one in shown.results if one.task in shown.tasks]
+    try:
+        found = columns(None if names is None else [name.strip() for name in names.split(",") if name.strip()], results)
+    except UnknownColumn as error:
+        raise unknown("column", error.name, error.known) from None
+    if not found:
+        raise UserError(f"no record has a column of {names!r}: no shifted sets were predicted")
+    return found
+
+
+def chosen_column(name: str, results: list[Result]) -> Column:
+    """The one column that ``name`` means."""
+    try:
+        return column(name, results)
+    except UnknownColumn as error:
+        raise unknown("column", error.name, error.known) from None
+    except ValueError as error:
+        raise UserError(f"{error}: no shifted sets were predicted" if name == "shift" else str(error)) from None
