@@ -19,6 +19,7 @@ from benchmarks.results import Todo, estimates, to_do
 from benchmarks.runs import Run
 from benchmarks.schedule import Schedule
 from leaderboard import scores, store
+from leaderboard.plan import Plan, write_plan
 from leaderboard.record import Record
 
 LIMIT = 4 * 3600.0
@@ -33,6 +34,7 @@ def make_runs(
     workers: int | None = None,
     redo: Todo = Todo.NEW,
     limit: float = LIMIT,
+    plan: Plan | None = None,
 ) -> list[Record]:
     """Make every run that is not done in ``folder`` and return the records that were made.
 
@@ -44,9 +46,12 @@ def make_runs(
             there are: threads decide the last digits.
         redo: which of the runs that have a record are made again.
         limit: seconds that one fit, or all predictions of one run, may take.
+        plan: what the folder is about; kept beside the records.
     """
     stack = Stack.now()
     with store.writing(folder):
+        if plan is not None:
+            write_plan(folder, plan)
         records = store.read_all(folder).records
         attempts = to_do(runs, records, redo, stack)
         if not attempts:
@@ -57,7 +62,7 @@ def make_runs(
         threads = 1 if on_cpu else cores()
         console.print(f"{len(jobs)} of {len(runs)} runs to make, {workers} at a time → {folder}", highlight=False)
         fits, made = FitStore(folder / ".fits"), []
-        with LocalExecutor(workers) as executor, SuiteProgress(console, estimates(jobs, records)) as progress:
+        with LocalExecutor(workers) as executor, SuiteProgress(console, weights(jobs, records)) as progress:
             schedule = scheduled(jobs, executor, fits, stack, threads, limit)
             for ended in schedule.make(executor, workers, lambda: progress.take(executor.reports)):
                 outcome = outcome_of(ended, attempts[ended.run.run_id], stack)
@@ -66,6 +71,13 @@ def make_runs(
                 made.append(outcome.record)
         fits.drop()
         return made
+
+
+def weights(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, float]:
+    """How much of the suite each run is: the seconds it may take, or a typical number where nothing is known."""
+    known = estimates(runs, records)
+    typical = sum(known.values()) / len(known) if known else 1.0
+    return {run.run_id: known.get(run.run_id, typical) for run in runs}
 
 
 def keep(folder: Path, outcome: Outcome) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.scores import Scores, score_bytes
 from safetensors.numpy import load
 
 from benchmarks.data.truth import read_truth
@@ -15,6 +14,7 @@ from benchmarks.runs import Run
 from benchmarks.schedule import Made
 from leaderboard.predictions import Predictions, from_arrays, to_bytes
 from leaderboard.record import Audit, Cost, Error, PredictionsInfo, Record, Status
+from leaderboard.scores import Scores, score_bytes
 
 
 @dataclass(frozen=True)

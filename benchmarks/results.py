@@ -64,12 +64,11 @@ def planned(suite: str, description: str, runs: Sequence[Run]) -> Plan:
 
 
 def estimates(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, float]:
-    """Seconds that each run may take, where records of the same task and method tell; else a typical number."""
+    """Seconds that each run may take, where records of the same task and method tell."""
     seen: dict[tuple[str, str], list[float]] = {}
     for record in records:
         if record.cost:
             key = (record.identity.task.name, record.label)
             seen.setdefault(key, []).append(record.cost.fit_s - record.cost.shared_s + record.cost.predict_s)
-    known = {key: sum(times) / len(times) for key, times in seen.items()}
-    typical = sum(known.values()) / len(known) if known else 1.0
-    return {run.run_id: known.get((run.task.name, run.method.label), typical) for run in runs}
+    keys = {run.run_id: (run.task.name, run.method.label) for run in runs}
+    return {run_id: sum(seen[key]) / len(seen[key]) for run_id, key in keys.items() if key in seen}

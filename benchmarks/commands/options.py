@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from baselines.names import UserError
-from baselines.spec import parse, split
+from baselines.spec import distinct, parse, split
 from benchmarks.machine import chosen_device
 from benchmarks.prepare import prepare
+from benchmarks.results import planned
 from benchmarks.runs import Run, runs_of
 from benchmarks.suite import Suite, load_suite, load_task
+from leaderboard.plan import Plan
 
 console = Console()
 errors = Console(stderr=True)
@@ -38,28 +41,42 @@ Extra = Annotated[
 RESULTS = Path("results")
 
 
-def chosen_runs(
-    suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None
-) -> tuple[Suite, list[Run]]:
+@dataclass(frozen=True)
+class Chosen:
+    """A suite, with what the command line changes in it, and its runs; ``whole``: those without the changes."""
+
+    suite: Suite
+    runs: list[Run]
+    whole: list[Run]
+
+    def plan(self) -> Plan:
+        """What the folder of the records is about: the whole suite, and what was asked for beside it."""
+        runs = {run.run_id: run for run in [*self.whole, *self.runs]}
+        return planned(self.suite.name, self.suite.description, list(runs.values()))
+
+
+def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None) -> Chosen:
     """The suite, with what the command line changes in it, and its runs; its data are sealed if they are not yet."""
-    chosen, where = load_suite(suite), chosen_device(device)
+    whole, where = load_suite(suite), chosen_device(device)
     changes: dict[str, Any] = {}
     if seeds is not None:
         changes["seeds"] = chosen_seeds(seeds)
-    listed = tuple(split(methods)) if methods is not None else chosen.methods
+    listed = tuple(split(methods)) if methods is not None else whole.methods
     if methods is not None and not listed:
         raise UserError("--methods names no method; see ivi list methods")
     changes["methods"] = tuple(dict.fromkeys([*listed, *(extra or [])]))
-    chosen = chosen.model_copy(update=changes)
-    for text in chosen.methods:
-        parse(text)  # a misspelt name is said before data are decoded
+    chosen = whole.model_copy(update=changes)
+    distinct(parse(text) for text in chosen.methods)  # a misspelt name is said before data are decoded
     tasks = {name: load_task(name) for name in chosen.tasks}
     with errors.status("reading the data") if errors.is_terminal else nullcontext():
-        return chosen, runs_of(chosen, {name: (task, prepare(task)) for name, task in tasks.items()}, where)
+        ready = {name: (task, prepare(task)) for name, task in tasks.items()}
+    return Chosen(chosen, runs_of(chosen, ready, where), runs_of(whole, ready, where))
 
 
-def chosen_seeds(text: str) -> tuple[int, ...]:
-    """The seeds that ``--seeds`` means."""
+def chosen_seeds(text: str | None) -> tuple[int, ...] | None:
+    """The seeds that ``--seeds`` means; None: all."""
+    if text is None:
+        return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts) or parts == ["0"]:
         raise UserError(f"--seeds must be a number of seeds, at least 1, or a list such as '0,3,7', not {text!r}")
