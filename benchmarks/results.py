@@ -56,7 +56,8 @@ def planned(suite: str, description: str, runs: Sequence[Run]) -> Plan:
             label=run.method.label,
             seed=run.seed,
             row=run.identity.row,
-            base=is_base(run.method.name, run.method.package, not run.method.parameters),
+            setting=run.identity.setting,
+            base=is_base(run.identity.method, not run.method.parameters),
         )
         for run in runs
     ]
