@@ -28,6 +28,7 @@ def module(text):
 CASES = {
     "a module that is gone": ("pkg.gone:M", HERE, "there is no module pkg.gone"),
     "a package that is gone": ("nowhere.m:M", HERE, "there is no module nowhere.m"),
+    "a module of its neighbour in the same folder": ("fine.m:M", HERE, "there is no module fine.m"),
     "a module of another package": ("rich.text:Text", HERE, "there is no module rich.text"),
     "a class that is gone": ("pkg.m:Gone", module(METHOD), "unknown class in .*'Gone'"),
     "a syntax error": ("pkg.m:M", module("class M(:\n"), r"m.py:1: "),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -289,3 +290,28 @@ def test_a_file_with_postponed_annotations_can_be_made(tmp_path):
     file = tmp_path / "map.py"  # the name of one of ours
     file.write_text("from __future__ import annotations\n" + LAST_LAYER.read_text())
     assert parse(f"{file}:LastLayerEnsemble(heads=3)").create().heads == 3
+
+
+SOURCES = {
+    "Latin-1": LAST_LAYER.read_bytes().replace(b"heads: int = 4", b"heads: str = '\xe9'"),
+    "UTF-16": LAST_LAYER.read_text().encode("utf-16"),
+    "zero bytes": b"\0" + LAST_LAYER.read_bytes(),
+    "200,000 unary minuses": LAST_LAYER.read_bytes().replace(b"= 4", b"= " + b"-" * 200_000 + b"4"),
+    "an odd Literal": LAST_LAYER.read_bytes().replace(b"int = 4", b"Literal[1.5, x] = y"),
+}
+
+
+@pytest.mark.parametrize("content", SOURCES.values(), ids=SOURCES)
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path, content):
+    file = tmp_path / "mine.py"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=str(file)) as error:
+        parse(f"{file}:LastLayerEnsemble")
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
+def test_a_path_that_is_no_file_is_one_line(tmp_path, make):
+    make(tmp_path / "mine.py")
+    with pytest.raises(UserError, match="no regular file|cannot be read"):
+        parse(f"{tmp_path}/mine.py:Mine")
