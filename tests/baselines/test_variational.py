@@ -1,5 +1,6 @@
 """Implicit VI and KL-VI as baselines: their objectives, their noise, and what they hold in memory."""
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -52,11 +53,23 @@ def test_training_in_half_precision_stays_finite(method, kind, network):
 
 
 @pytest.mark.parametrize("method", [KLVI(draws=32), ImplicitVI(draws=32)])
-def test_no_prediction_draws_are_held_while_training(method):
+def test_no_prediction_draws_are_held_while_training_nor_after(method):
     fitted = method.fit(problem(max_steps=2))
-    assert fitted._draws is None
     fitted.outputs(problem().validation.x[:2])
-    assert len(fitted._draws) == 32
+    held = {id(tensor) for tensor in [*fitted.parameters(), *fitted.buffers()]}
+    found = [t for t in gc.get_objects() if isinstance(t, torch.Tensor) and t.shape[:1] == (32,) and id(t) not in held]
+    assert isinstance(fitted.draws, ivi.SeededDraws) and not found
+
+
+@pytest.mark.parametrize("unit", ["own", "published"])
+def test_the_published_form_draws_the_means_of_random_layers_anew(unit):
+    given = problem(network="conv")
+    net, plain = ImplicitVI(unit=unit).predictor(given).net, given.new_model()
+    for layer, kept in (("conv1", unit == "own"), ("conv2", True), ("fc", unit == "own")):
+        same = torch.equal(net.get_submodule(layer).weight, plain.get_submodule(layer).weight)
+        assert same == kept, layer
+    std = net.fc.weight.std().item()
+    assert unit == "own" or std == pytest.approx(net.fc.in_features**-0.5, rel=0.1)
 
 
 def test_a_larger_scale_starts_from_a_wider_prior():
