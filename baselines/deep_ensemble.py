@@ -49,6 +49,8 @@ class DeepEnsemble:
             object.__setattr__(self, "of", MAP())
         if isinstance(self.of, str):
             raise ValueError(f"of is a method or 'map', not the text {self.of!r}")
+        if isinstance(self.of, DeepEnsemble):  # member 1 of member 0 is member 1, and so is member 0 of member 1
+            raise ValueError("an ensemble of ensembles would hold the same fits twice: give it more members")
 
     @property
     def method(self) -> Method:

@@ -64,9 +64,11 @@ def _candidates(model: nn.Module) -> Iterator[nn.Linear]:
 
 def _is_head(model: nn.Module, layer: nn.Linear, example: Tensor) -> bool:
     put: list[Tensor] = []
+    flat: list[bool] = []
 
     def replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(len(put))
+        flat.append(inputs[0].dim() == 2)
         put.append(torch.randn(output.shape, generator=generator).to(output))
         return put[-1]
 
@@ -76,7 +78,7 @@ def _is_head(model: nn.Module, layer: nn.Linear, example: Tensor) -> bool:
             out = model(example)
     finally:
         handle.remove()
-    return len(put) == 1 and out.dim() == 2 and torch.equal(out, put[0])
+    return flat == [True] and torch.equal(out, put[0])
 
 
 def _words(thing: Any) -> str:

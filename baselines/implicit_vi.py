@@ -25,7 +25,9 @@ class ImplicitVI:
         layers: which layers are random: first and last, last only, or all.
         noise: one weight draw per step for the whole batch (``shared``, the paper), z for one half of the batch and -z
             for the other (``antithetic``), or one draw per example.
-        scale: std of the prior, where q starts, in units of the library's default.
+        scale: std of the prior, where q starts, in units of ``unit``.
+        unit: the std of each layer's own initial weights (``own``), fan_in^-1/2, or ``published``: as in the authors'
+            code, where the random layers' means are drawn anew with the std of the prior.
         draws: weight draws to predict with.
         head_draws: draws of the last layer for each of them, which cost next to nothing.
         w2_weight: weight of an explicit regularizer for comparison, the squared 2-Wasserstein distance to the prior,
@@ -36,11 +38,12 @@ class ImplicitVI:
     layers: Literal["ends", "last", "all"] = "ends"
     noise: Literal["shared", "antithetic", "per_example"] = "antithetic"
     scale: Annotated[float, Gt(0)] = 1.0
+    unit: Literal["own", "fan_in", "published"] = "own"
     draws: Annotated[int, Ge(1)] = 32
     head_draws: Annotated[int, Ge(1)] = 1
     w2_weight: Annotated[float, Ge(0)] = 0.0
 
-    map_equivalent = {"rank": 0, "w2_weight": 0.0}
+    map_equivalent = {"rank": 0, "w2_weight": 0.0, "unit": "own"}
 
     def predictor(self, problem: Problem) -> VariationalPredictor:
         """An untrained network whose distribution is the prior."""
@@ -51,6 +54,7 @@ class ImplicitVI:
             noise=self.noise,
             example=problem.example,
             generator=noise_generator(problem, "covariance"),
+            unit=self.unit,
         )
         return VariationalPredictor(net.eval(), problem, self.draws, self.head_draws)
 

@@ -27,7 +27,7 @@ class KLVI:
         family: ``mean_field``: independent Gaussians in all layers; ``low_rank``: as in ``implicit_vi``, so that only
             the KL differs.
         kl_weight: weight of the KL; 1 is the ELBO, less is a tempered posterior.
-        prior_scale: std of the prior of ``mean_field`` in units of the library's default.
+        prior_scale: std of the prior, where q starts, in units of the std of each layer's own initial weights.
         rank: rank of ``low_rank``.
         noise: as in ``implicit_vi``.
         draws: weight draws to predict with.
@@ -35,7 +35,7 @@ class KLVI:
 
     family: Literal["mean_field", "low_rank"] = "mean_field"
     kl_weight: Annotated[float, Ge(0)] = 1.0
-    prior_scale: Annotated[float, Gt(0)] = 0.6
+    prior_scale: Annotated[float, Gt(0)] = 1.0
     rank: Annotated[int, Ge(1)] = 10
     noise: Literal["shared", "antithetic", "per_example"] = "antithetic"
     draws: Annotated[int, Ge(1)] = 32
@@ -44,10 +44,10 @@ class KLVI:
 
     def predictor(self, problem: Problem) -> VariationalPredictor:
         """An untrained variational network."""
-        mean_field = self.family == "mean_field"
+        mean_field, scale = self.family == "mean_field", self.prior_scale
         net = ivi.variationalize(
             problem.new_model(),
-            ivi.Diagonal(scale=self.prior_scale, log=True) if mean_field else ivi.LowRank(self.rank),
+            ivi.Diagonal(scale=scale, log=True) if mean_field else ivi.LowRank(self.rank, scale=scale),
             layers="all" if mean_field else "ends",
             noise=self.noise,
             example=problem.example,

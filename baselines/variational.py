@@ -13,20 +13,16 @@ from baselines.recipe import Recipe
 
 
 class VariationalPredictor(nn.Module):
-    """A network of `ivi.variationalize` and the draws that it predicts with, made at the first prediction."""
+    """A network of `ivi.variationalize` and the draws that it predicts with, which are kept as a seed."""
 
     def __init__(self, net: nn.Module, problem: Problem, draws: int, head_draws: int = 1) -> None:
         super().__init__()
-        self.net, self._seed, self._counts = net, problem.seeds.noise("predict"), (draws, head_draws)
-        self._draws: ivi.Draws | None = None
+        self.net = net
+        self.draws = ivi.seeded_draws(net, draws, problem.seeds.noise("predict"), head_draws=head_draws)
 
     def outputs(self, x: Tensor) -> Tensor:
         """Outputs [draws times head draws, batch, outputs]."""
-        if self._draws is None:
-            generator, (draws, head_draws) = torch.Generator().manual_seed(self._seed), self._counts
-            with torch.inference_mode(False):  # whoever asks first, gradients may be wanted later
-                self._draws = ivi.sample_draws(self.net, draws, generator, head_draws=head_draws)
-        return ivi.predict(self.net, x, self._draws)
+        return ivi.predict(self.net, x, self.draws)
 
 
 def noise_generator(problem: Problem, purpose: str) -> torch.Generator:

@@ -27,14 +27,11 @@ KINDS = ["categorical", "gaussian"]
 SHORT = {"epochs": 2}
 
 
-class Linear(nn.Linear):
+class Linear(nn.Sequential):
     """A network that is one layer."""
 
     def __init__(self, outputs, inputs=SIDE**2):
-        super().__init__(inputs, outputs)
-
-    def forward(self, x):
-        return super().forward(x.flatten(1))
+        super().__init__(nn.Flatten(), nn.Linear(inputs, outputs))
 
 
 class Examples(Memory):
@@ -84,7 +81,7 @@ def test_the_posterior_of_a_regression_is_that_of_laplace_torch_on_outputs_of_un
     ours = Laplace(structure=structure).fit(given)
     theirs = reference(UnitNoise(ours.model), "all", structure, given, "regression")
     assert ours.posterior.prior_precision.item() == pytest.approx(theirs.prior_precision.item(), rel=1e-4)
-    features, _ = features_and_outputs(ours.model, ours.model, given.validation.x[:7].flatten(1))
+    features, _ = features_and_outputs(ours.model, ours.model[1], given.validation.x[:7])
     features = torch.cat([features, torch.ones(7, 1)], 1)
     jacobian = torch.einsum("bi,cd->bcdi", features, torch.eye(2))  # weights and bias of output d
     jacobian = torch.cat([jacobian[..., :-1].flatten(2), jacobian[..., -1]], -1)
@@ -247,8 +244,9 @@ from baselines.laplace import Laplace
 from baselines.likelihood import Categorical
 torch.manual_seed(0)
 given = problem(max_steps=0)
-given = replace(given, likelihood=Categorical(1000), example=torch.zeros(1, 2048), make_model=lambda seed: nn.Linear(2048, 1000),
-                train=Memory(torch.randn(256, 2048), torch.randint(1000, (256,))), recipe=given.recipe.changed({"batch_size": 64, "max_steps": 0}))
+train = Memory(torch.randn(256, 2048), torch.randint(1000, (256,)))
+given = replace(given, likelihood=Categorical(1000), example=torch.zeros(1, 2048), train=train)
+given = replace(given, make_model=lambda seed: nn.Linear(2048, 1000))
 start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with torch.inference_mode():
     out = {method}.fit(given).outputs(torch.randn(100, 2048))
