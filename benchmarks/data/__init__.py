@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.data.examples import split as split
     from benchmarks.data.images import Images as Images
     from benchmarks.data.kinds import standardization as standardization
+    from benchmarks.data.loading import check_present as check_present
     from benchmarks.data.loading import load as load
     from benchmarks.data.loading import load_corrupted as load_corrupted
     from benchmarks.data.loading import load_like as load_like
@@ -33,6 +34,7 @@ _HOMES = {
     "Rows": "tables",
     "StreamSource": "stream",
     "TensorSource": "tensors",
+    "check_present": "loading",
     "cut": "examples",
     "load": "loading",
     "load_corrupted": "loading",

@@ -46,6 +46,20 @@ def load(name: str, split: str = "all") -> Examples:
     return examples
 
 
+def check_present(name: str, split: str | None = None) -> None:
+    """Say at once what `load` would say hours later of a set that is not there; reads its spec, looks for its files.
+
+    Whether the hub has a set is not asked. ``split`` is the data set's evaluation split unless named.
+
+    Raises:
+        DataError: as `load`, but for what only reading the data shows.
+    """
+    spec = read_spec(name)
+    wanted = split or spec.evaluation
+    spec.split(wanted)
+    from_first_source(spec, lambda source: identity(source, spec, wanted))
+
+
 def differs(where: str, found: str, wanted: str) -> str:
     """What is said of a set that is not the one its spec describes."""
     return (

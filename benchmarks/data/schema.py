@@ -22,8 +22,16 @@ Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
+def printable(text: str) -> str:
+    """``text`` in one line that any terminal shows as it is: names of files hold line feeds, escapes, stray bytes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 class DataError(ValueError):
     """Data that cannot be had, or is not what its spec says. One line: what is wrong, where, what would be right."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class Unreachable(DataError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import glob
 import os
 import tomllib
 from collections.abc import Mapping
@@ -125,8 +124,7 @@ def _own_copy(spec: DataSpec) -> list[Local]:
     columns = named_columns(spec)
     for kind in spec.FORMATS:
         if kind != "imagefolder" and any(folder.rglob(f"*.{kind}")):
-            splits = {name: f"**/{'' if name == 'corrupted' else glob.escape(name)}*.{kind}" for name in spec.splits}
-            return [Local(kind="local", format=kind, path=folder, splits=splits, **columns)]
+            return [Local.model_validate({"kind": "local", "format": kind, "path": folder, **columns})]
     return [Local(kind="local", format="imagefolder", path=folder)] if "imagefolder" in spec.FORMATS else []
 
 

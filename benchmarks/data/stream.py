@@ -281,7 +281,8 @@ def _encoded_lengths(table: Dataset) -> np.ndarray:
         column = cells["image"].combine_chunks()
         sizes = compute.call_function("binary_length", [column.field("bytes")]).to_pylist()
         paths = column.field("path").to_pylist()
-        lengths += [
-            Path(path).stat().st_size if size is None else size for size, path in zip(sizes, paths, strict=True)
-        ]
+        for size, path in zip(sizes, paths, strict=True):
+            if size is None and path is None:
+                raise DataError(f"image {len(lengths)}: there is no picture, the cell is empty")
+            lengths.append(Path(path).stat().st_size if size is None else size)
     return np.array(lengths, dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -61,12 +61,17 @@ def to_rows(frame: pd.DataFrame, spec: TableSpec, split: str) -> Rows:
             raise DataError(f"{where}: column {name!r} {what}; there are {have}")
     features = np.empty((len(frame), len(spec.features)), dtype=np.float32)
     for place, name in enumerate(spec.features):
-        features[:, place] = _numbers(frame[name], where)
+        features[:, place] = _numbers(_column(frame, name), where)
     if spec.likelihood == "gaussian":
-        labels = torch.from_numpy(_numbers(frame[spec.target], where))
+        labels = torch.from_numpy(_numbers(_column(frame, spec.target), where))
     else:
-        labels = torch.from_numpy(_classes(frame[spec.target], spec, where))
+        labels = torch.from_numpy(_classes(_column(frame, spec.target), spec, where))
     return Rows(torch.from_numpy(features), labels, spec.classes)
+
+
+def _column(frame: pd.DataFrame, name: str) -> pd.Series:
+    column: Any = frame[name]
+    return column
 
 
 def _numbers(column: pd.Series, where: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from benchmarks.data.images import Images
 from benchmarks.data.sources.builtin import BUILTIN
 from benchmarks.data.sources.files import AnySource
 from benchmarks.data.sources.idx import read_idx
+from benchmarks.data.sources.labels import kind_of, read_labels
 from benchmarks.data.sources.library import open_hub, open_local
 from benchmarks.data.sources.pictures import as_shape, open_picture
 from benchmarks.data.spec import Builtin, DataError, Hub, Idx, ImageSpec, Local
@@ -80,10 +81,8 @@ def encoded(
     table = select_corruption(table, source, split, where)
     if len(table) == 0:
         raise DataError(f"{where}: the split is empty")
-    if isinstance(source, Local) and source.format == "imagefolder":
-        _check_folders(table.features[label_column].names, spec, where)
-    labels, classes = read_labels(table, label_column, spec, where)
-    kind = _kind(table, image_column)
+    labels, classes = read_labels(table, label_column, source, spec, split)
+    kind = kind_of(table, image_column)
     table = table.select_columns([image_column])
     if image_column != "image":
         table = table.rename_column(image_column, "image")
@@ -91,13 +90,6 @@ def encoded(
         return table.cast_column("image", ImageFeature(decode=False)), labels, classes
     except Exception as error:  # the library raises whatever its own dependencies raise
         raise DataError(f"{where}: column {image_column!r} holds {kind}, not images") from error
-
-
-def _check_folders(folders: list[str], spec: ImageSpec, where: str) -> None:
-    """Folders are numbered in alphabetical order, so names that are not the spec's could mean any class."""
-    strange = sorted(set(folders) - set(spec.classes))
-    if spec.classes and strange:
-        raise DataError(f"{where}: folder {strange[0]!r} is none of the classes {', '.join(spec.classes)}")
 
 
 def find_columns(table: Dataset, source: Hub | Local, where: str) -> tuple[str, str]:
@@ -135,50 +127,3 @@ def select_corruption(table: Dataset, source: Hub | Local, split: str, where: st
     corruption, _, severity = split.partition("/")
     names, levels = np.asarray(table[source.corruption][:]), np.asarray(table[source.severity][:])
     return table.select(np.flatnonzero((names == corruption) & (levels.astype(int) == int(severity))))
-
-
-def read_labels(table: Dataset, column: str, spec: ImageSpec, where: str) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """Labels ([N] int64) in the order of the spec's classes, and the names of the classes."""
-    feature: Any = table.features[column]
-    names: tuple[str, ...] = tuple(getattr(feature, "names", None) or ())
-    raw: Any = _label_column(table, column, where)
-    if raw.dtype.kind == "U":  # class names as text
-        names, raw = spec.classes or tuple(sorted(set(raw.tolist()))), raw.tolist()
-        position = {name: index for index, name in enumerate(names)}
-        unknown = next((name for name in raw if name not in position), None)
-        if unknown is not None:
-            raise DataError(f"{where}: label {unknown!r} is outside the classes {', '.join(names)}")
-        raw = np.array([position[name] for name in raw])
-    elif spec.classes and names and set(names) <= set(spec.classes):
-        # A label outside the names stays as it is, for the check below to find.
-        renumbered = np.array([spec.classes.index(name) for name in names])
-        inside = (raw >= 0) & (raw < len(names))
-        raw = np.where(inside, renumbered[np.where(inside, raw, 0)], np.where(raw < 0, raw, spec.num_classes))
-    elif names and len(names) != spec.num_classes:
-        raise DataError(f"{where}: {len(names)} classes ({', '.join(names[:5])}...), the spec has {spec.num_classes}")
-    labels = raw.astype(np.int64)
-    outside = np.flatnonzero((labels < 0) | (labels >= spec.num_classes))
-    if outside.size:
-        row = int(outside[0])
-        raise DataError(f"{where}: row {row} has label {labels[row]}, outside the classes 0 to {spec.num_classes - 1}")
-    return torch.from_numpy(labels), spec.classes or names or tuple(map(str, range(spec.num_classes)))
-
-
-def _label_column(table: Dataset, column: str, where: str) -> np.ndarray:
-    """One label a row, [N], as whole numbers or as text."""
-    kind = _kind(table, column)
-    if not kind.startswith(("ClassLabel", "int", "uint", "bool", "string", "large_string")):
-        raise DataError(f"{where}: column {column!r} holds {kind}, not one label a row (a whole number or a name)")
-    cells = table[column][:]
-    absent = next((row for row, cell in enumerate(cells) if cell is None), None)
-    if absent is not None:
-        raise DataError(f"{where}: row {absent} has no label in column {column!r}")
-    return np.asarray(cells)
-
-
-def _kind(table: Dataset, column: str) -> str:
-    """What a column holds, in one word."""
-    from datasets import Value
-
-    feature: Any = table.features[column]
-    return feature.dtype if isinstance(feature, Value) else type(feature).__name__

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.data.sources.files import describe, files_of, first_line
+from benchmarks.data.sources.files import class_folders, describe, files_of, first_line
 from benchmarks.data.spec import DataError, DataSpec, Hub, Local, Unreachable
 
 if TYPE_CHECKING:
@@ -34,12 +35,15 @@ def open_local(source: Local, spec: DataSpec, split: str, cache_dir: str | None 
     import datasets
 
     paths = files_of(source, split)
+    for path in paths:
+        if not _is_utf8(path):
+            raise DataError(f"{path}: this name is not UTF-8: rename it")
     if source.format == "imagefolder":
         stray = [path for path in paths if path.suffix.lower() not in IMAGE_SUFFIXES]
         if stray:
             raise DataError(f"{stray[0]} is not an image; an image folder holds only CLASS/IMAGE files")
-        return _image_folder(paths)
-    files = [str(path) for path in paths]
+        return _image_folder(paths, spec.classes or class_folders(source, spec))
+    files = [glob.escape(str(path)) for path in paths]  # the library takes every path for a pattern
     _silence("datasets")
     bars = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()  # a download is worth one, a file on the disk is not
@@ -61,14 +65,22 @@ def _silence(*libraries: str) -> None:
         logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
-def _image_folder(paths: list[Path]) -> Dataset:
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _image_folder(paths: list[Path], names: tuple[str, ...]) -> Dataset:
     """A table of image paths with the name of each one's folder as its class.
 
     Not by the library's own "imagefolder" builder: that one drops the labels in silence when it sees one class.
     """
     import datasets
 
-    classes = sorted({path.parent.name for path in paths})
+    classes = [*names, *sorted({path.parent.name for path in paths} - set(names))]  # the strange ones: to be refused
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=classes)})
     columns = {"image": [str(path) for path in paths], "label": [path.parent.name for path in paths]}
     return datasets.Dataset.from_dict(columns, features=features)
