@@ -209,9 +209,11 @@ def find_labelled(x):
     while frame is not None:
         held += [value for value in frame.f_locals.values() if isinstance(value, torch.Tensor)]
         for value in frame.f_locals.values():
-            held += [one for one in vars(value).values() if isinstance(one, torch.Tensor)] if hasattr(
-                value, "__dict__"
-            ) else []
+            held += (
+                [one for one in vars(value).values() if isinstance(one, torch.Tensor)]
+                if hasattr(value, "__dict__")
+                else []
+            )
         frame = frame.f_back
     labels = [t for t in held if t.dtype == torch.int64 and t.dim() == 1 and len(t) > 50 and t.max() < 10]
     inputs = [t for t in held if t.dim() > 1 and len(t) > 50 and t[0].numel() == size]
