@@ -24,6 +24,8 @@ FUNCTIONS: dict[str, tuple[Callable, ...]] = {
         statistics.t_interval,
         statistics.paired_difference,
         statistics.top_group,
+        statistics.told_apart,
+        statistics.detectable_difference,
         statistics.item_interval,
         statistics.average_ranks,
     ),

@@ -15,8 +15,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from leaderboard.predictions import kind_of, parse_predictions, read_bytes
-from leaderboard.store import write_once
+from leaderboard.record import RecordError
 from leaderboard.scoring import score
+from leaderboard.store import write_once
 
 METRICS_VERSION = 2
 """Grows when `leaderboard.scoring.score` gives more metrics than before, or another value of one.
@@ -28,7 +29,7 @@ SUFFIX = ".scores.json"
 _LARGEST = 2**24  # bytes: 30 times the scores of 100 sets
 
 
-class ScoresError(ValueError):
+class ScoresError(RecordError):
     """A file of scores cannot be read; the message names the file and what is wrong."""
 
 
@@ -37,8 +38,8 @@ class Scores(BaseModel):
 
     Attributes:
         schema_version: of these fields.
-        version: `METRICS_VERSION` of the program that made them; where it is lower than ours they are old: what they
-            hold is right, and `score_file` gives more.
+        metrics_version: `METRICS_VERSION` of the program that made them; where it is lower than ours they are old: what
+            they hold is right, and `score_file` gives more.
         kind: of the predictions.
         predictions: SHA-256 of the file of predictions that they were made from.
         sets: evaluation set -> metric -> value, as `leaderboard.scoring.score` gives them.
@@ -47,21 +48,22 @@ class Scores(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     schema_version: Literal[1] = SCHEMA
-    version: Annotated[int, Field(ge=1, strict=True)] = METRICS_VERSION
+    metrics_version: Annotated[int, Field(ge=1, strict=True)] = METRICS_VERSION
     kind: Literal["categorical", "gaussian"]
     predictions: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     sets: dict[str, dict[str, float]]
 
     @model_validator(mode="after")
     def _is_not_newer(self) -> Scores:
-        if self.version > METRICS_VERSION:
-            raise ValueError(f"made by version {self.version} of the metrics, this program has {METRICS_VERSION}")
+        if self.metrics_version > METRICS_VERSION:
+            made = f"made by version {self.metrics_version} of the metrics"
+            raise ValueError(f"{made}, this program has {METRICS_VERSION}: update it")
         return self
 
     @property
     def is_old(self) -> bool:
         """Whether this program gives metrics that are not here."""
-        return self.version < METRICS_VERSION
+        return self.metrics_version < METRICS_VERSION
 
 
 def scores_path(path: Path) -> Path:
@@ -86,21 +88,23 @@ def score_file(predictions_path: Path) -> Scores:
 
 
 def write_scores(path: Path, scores: Scores) -> Path:
-    """Write ``scores`` beside the record or the predictions at ``path``, whole or not at all, in place of older ones."""
+    """Write ``scores`` beside the record or predictions at ``path``, whole or not at all, in place of older ones."""
     target = scores_path(path)
     write_once(target, scores.model_dump_json(indent=1).encode() + b"\n", replace=True)
     return target
 
 
-def read_scores(path: Path) -> Scores:
-    """Read the scores beside the record or the predictions at ``path``, of this or an older version of the metrics.
+def read_scores(path: Path) -> Scores | None:
+    """The scores beside the record or predictions at ``path``, of this or an older version; None where there are none.
 
     Raises:
-        FileNotFoundError: there are none.
         ScoresError: they are damaged, or newer than this program.
     """
     target = scores_path(path)
-    status = target.stat()
+    try:
+        status = target.stat()
+    except FileNotFoundError:
+        return None
     if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
         raise ScoresError(f"{target}: not scores: need a regular file of {_LARGEST} bytes at most")
     try:

@@ -1,4 +1,4 @@
-"""What can be said beyond a mean: intervals, paired differences, ties, ranks.
+"""What can be said beyond a mean: intervals, paired differences, ties.
 
 Two spreads, never mixed: over seeds (`t_interval`: would another training say the same?) and over test items
 (`item_interval`: would another test set of this size?).
@@ -8,14 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import pandas as pd
+from leaderboard.pairs import LEVEL, common_seeds, detectable_difference, p_values, paired_errors
+from leaderboard.ranks import Ranks, average_ranks
 
-LEVEL = 0.95
+__all__ = [
+    "LEVEL",
+    "Comparison",
+    "Interval",
+    "Ranks",
+    "Told",
+    "average_ranks",
+    "compare",
+    "detectable_difference",
+    "holm",
+    "item_interval",
+    "paired_difference",
+    "paired_p",
+    "t_interval",
+    "told_apart",
+    "top_group",
+]
+FEW = 3
+"""Up to so many seeds nothing is called best or worse: they tell only large differences apart."""
 
 
 class Interval(NamedTuple):
@@ -25,6 +43,24 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def clipped(self, low: float, high: float) -> Interval:
+        """The same mean, with no bound outside [``low``, ``high``]: what the metric can be. Unknown bounds stay so."""
+        return Interval(self.mean, *(bound if np.isnan(bound) else min(max(bound, low), high) for bound in self[1:]))
+
+
+class Told(NamedTuple):
+    """What a column may be marked with.
+
+    Attributes:
+        top: methods that cannot be told from the best one, which is first; empty where nothing may be said.
+        worse: methods that are told to be worse than the best one.
+        reason: why nothing may be said; empty where something is.
+    """
+
+    top: list[str]
+    worse: list[str]
+    reason: str
+
 
 class Comparison(NamedTuple):
     """Two methods on one metric: ``difference`` is a less b over the seeds both have, ``p`` of a paired t test."""
@@ -33,24 +69,6 @@ class Comparison(NamedTuple):
     p: float
     seeds: int
     sentence: str
-
-
-class Ranks(NamedTuple):
-    """Average ranks over tasks (1 is best), and how far apart two must lie to differ.
-
-    Attributes:
-        average: average rank by method, best first.
-        critical_difference: of the Nemenyi test at 95 %: two averages closer than this are not distinguishable.
-        friedman_p: of the hypothesis that all methods are alike; where it is above 0.05 no difference counts.
-        tasks: how many tasks.
-        groups: the largest sets of methods in which no two differ, best first; sets of one are left out.
-    """
-
-    average: dict[str, float]
-    critical_difference: float
-    friedman_p: float
-    tasks: int
-    groups: list[tuple[str, ...]]
 
 
 def t_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> Interval:
@@ -98,13 +116,13 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     """
     from scipy.special import stdtrit
 
-    mine, other = _common(a, b)
+    mine, other = common_seeds(a, b)
     with np.errstate(invalid="ignore"):  # infinity less infinity is NaN
         differences = mine - other
     if len(differences) < 2 or not np.isfinite(differences).all():
         return t_interval(differences, level)
     mean = float(np.mean(differences))
-    half = float(stdtrit(len(differences) - 1, 0.5 + level / 2) * _paired_errors(mine[None], other[None])[0])
+    half = float(stdtrit(len(differences) - 1, 0.5 + level / 2) * paired_errors(mine[None], other[None])[0])
     return Interval(mean, mean - half, mean + half)
 
 
@@ -116,10 +134,10 @@ def paired_p(a: Mapping[int, float], b: Mapping[int, float]) -> float:
     Raises:
         ValueError: no seed in common.
     """
-    mine, other = _common(a, b)
+    mine, other = common_seeds(a, b)
     if len(mine) < 2 or not (np.isfinite(mine).all() and np.isfinite(other).all()):
         return float("nan")
-    return float(_p_values(mine[None], other[None])[0])
+    return float(p_values(mine[None], other[None])[0])
 
 
 def compare(
@@ -193,6 +211,29 @@ def top_group(values: Mapping[str, Mapping[int, float]], better: str) -> list[st
     return [name for name in names if name == names[0] or adjusted[names[0], name] >= 1.0 - LEVEL]
 
 
+def told_apart(values: Mapping[str, Mapping[int, float]], better: str) -> Told:
+    """`top_group`, where there is anything to be said, and those that are told to be worse.
+
+    Nothing is said of fewer than two methods, nor where a method has `FEW` seeds or fewer in common with the best one:
+    there the group is everybody, which readers take for a result.
+
+    Args:
+        values: by method, the metric by seed; a method with a value that is NaN or infinite is not judged.
+        better: "higher" or "lower".
+
+    Raises:
+        ValueError: another direction.
+    """
+    top = top_group(values, better)
+    judged = [name for name, by_seed in values.items() if by_seed and np.isfinite(list(by_seed.values())).all()]
+    if len(judged) < 2:
+        return Told([], [], "nothing to compare: fewer than two methods have a finite value on every seed")
+    common = min(len(values[name].keys() & values[top[0]].keys()) for name in judged)
+    if common <= FEW:
+        return Told([], [], f"{common} common seeds: more than {FEW} are needed to tell methods apart")
+    return Told(top, [name for name in judged if name not in top], "")
+
+
 def item_interval(
     a: np.ndarray, b: np.ndarray | None = None, *, level: float = LEVEL, draws: int = 2000, seed: int = 0
 ) -> Interval:
@@ -225,55 +266,6 @@ def item_interval(
     return Interval(float(np.mean(items)), float(low), float(high))
 
 
-def average_ranks(table: pd.DataFrame, better: str) -> Ranks:
-    """Average ranks of methods over tasks, with the Friedman test and the Nemenyi critical difference.
-
-    Ranks within a task, ties share their mean rank. CD = q_0.05 sqrt(k (k + 1) / (6 N)) for k methods and N tasks, q of
-    the studentized range with infinite degrees of freedom, divided by sqrt 2. Ranks depend on which methods are in the
-    table. Source: Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 2006.
-
-    Args:
-        table: rows are tasks, columns are methods, cells the mean of the metric.
-        better: "higher" or "lower".
-
-    Raises:
-        ValueError: fewer than two tasks or methods, a NaN cell, another direction.
-    """
-    from scipy.special import chdtrc
-    from scipy.stats import rankdata, studentized_range
-
-    if better not in ("higher", "lower"):
-        raise ValueError(f"better is {better!r}: need 'higher' or 'lower'")
-    cells = table.to_numpy(dtype=np.float64)
-    tasks, methods = cells.shape
-    if tasks < 2 or methods < 2:
-        raise ValueError(f"ranks need two tasks and two methods at least, not {tasks} and {methods}")
-    if np.isnan(cells).any():
-        raise ValueError("a method has no value on a task, so it has no rank there: leave out the method or the task")
-    ranks = rankdata(cells if better == "lower" else -cells, axis=1)
-    average = ranks.mean(axis=0)
-    # The form with ties: without them it is 12 N / (k (k + 1)) (sum R_j^2 - k (k + 1)^2 / 4).
-    spread = float(np.sum((ranks - (methods + 1) / 2) ** 2)) / (tasks * (methods - 1))
-    statistic = tasks * float(np.sum((average - (methods + 1) / 2) ** 2)) / spread if spread else 0.0
-    critical = float(studentized_range.ppf(LEVEL, methods, np.inf)) / np.sqrt(2)
-    critical *= np.sqrt(methods * (methods + 1) / (6 * tasks))
-    order = np.argsort(average, kind="stable")
-    by_name = {str(table.columns[i]): float(average[i]) for i in order}
-    return Ranks(by_name, float(critical), float(chdtrc(methods - 1, statistic)), tasks, _groups(by_name, critical))
-
-
-def _groups(average: Mapping[str, float], critical: float) -> list[tuple[str, ...]]:
-    """Largest runs of methods, in rank order, whose ends are less than ``critical`` apart."""
-    names, values = list(average), list(average.values())
-    groups, reached = [], 0
-    for first in range(len(names)):
-        last = max(i for i in range(len(names)) if values[i] - values[first] < critical)
-        if last > first and last > reached:
-            groups.append(tuple(names[first : last + 1]))
-            reached = last
-    return groups
-
-
 def _pair_p_values(values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
     """`paired_p` of each pair, 1 where fewer than two seeds are common; all at once where all have the same seeds."""
     names = {name for pair in pairs for name in pair}
@@ -282,35 +274,7 @@ def _pair_p_values(values: Mapping[str, Mapping[int, float]], pairs: Sequence[tu
         common = [len(values[a].keys() & values[b].keys()) for a, b in pairs]
         return [paired_p(values[a], values[b]) if n > 1 else 1.0 for n, (a, b) in zip(common, pairs, strict=True)]
     rows = {name: np.array([values[name][seed] for seed in sorted(seeds)], np.float64) for name in names}
-    return _p_values(np.stack([rows[a] for a, _ in pairs]), np.stack([rows[b] for _, b in pairs])).tolist()
-
-
-def _p_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """[pairs]: `paired_p` of the rows of ``a`` and ``b``, [pairs, seeds], finite."""
-    from scipy.special import stdtr
-
-    means, error = np.mean(a - b, axis=1), _paired_errors(a, b)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = 2.0 * stdtr(a.shape[1] - 1, -np.abs(means) / error)
-    return np.where(error == 0.0, np.where(means == 0.0, 1.0, 0.0), p)
-
-
-def _paired_errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """[pairs]: standard errors of the means of ``a - b``, [pairs, seeds], seeds >= 2; see `paired_difference`."""
-    differences = a - b
-    rounding = 1e-9 * np.maximum(np.abs(a), np.abs(b)).max(axis=1)  # stored numbers have ten digits
-    alike = np.ptp(differences, axis=1) <= rounding
-    equal = np.abs(differences).max(axis=1) == 0.0
-    unpaired = np.where(equal, 0.0, np.var(a, axis=1, ddof=1) + np.var(b, axis=1, ddof=1))
-    return np.sqrt(np.where(alike, unpaired, np.var(differences, axis=1, ddof=1)) / a.shape[1])
-
-
-def _common(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
-    """The values of the seeds that both have, in the same order."""
-    seeds = sorted(a.keys() & b.keys())
-    if not seeds:
-        raise ValueError("no seed in common, so no paired difference")
-    return np.array([a[seed] for seed in seeds], np.float64), np.array([b[seed] for seed in seeds], np.float64)
+    return p_values(np.stack([rows[a] for a, _ in pairs]), np.stack([rows[b] for _, b in pairs])).tolist()
 
 
 def _item_means(items: np.ndarray, expected: int | None = None) -> np.ndarray:

@@ -12,12 +12,10 @@ from leaderboard.cost import CostRecord, Measured, OldCostRecord, cost_of, quart
 from leaderboard.plan import Plan
 from leaderboard.results import Result
 from leaderboard.rows import Group, comparable, groups_of
-from leaderboard.statistics import Interval, paired_difference, t_interval, top_group
+from leaderboard.statistics import Interval, detectable_difference, paired_difference, t_interval, told_apart
 
 BEST = "best"
 """As ``against``: whichever method is best in the column."""
-FEW = 3
-"""Up to so many values nothing is marked: three seeds tell only large differences apart."""
 Costs = Sequence[CostRecord | OldCostRecord]
 
 
@@ -246,14 +244,13 @@ def _marks(one: Column, lines: Sequence[_Line]) -> Marks:
     if one.cost and sources == {""}:
         return Marks(_best(one, ranked))
     values = {line.name: line.values[one.key] for line in ranked}
-    group = top_group(values, one.better)
-    if not group or min(map(len, values.values())) <= FEW:
+    told = told_apart(values, one.better)
+    if not told.top:
         return Marks(_best(one, ranked))
     sign = -1 if one.better == "higher" else 1
     means = {name: sign * _mean(found) for name, found in values.items()}
-    worse = frozenset(name for name in values if name not in group and not math.isnan(means[name]))
-    limit = min((means[name] for name in worse), default=math.inf)
-    return Marks(group[0], frozenset(name for name in group if means[name] < limit), worse)
+    limit = min((means[name] for name in told.worse), default=math.inf)
+    return Marks(told.top[0], frozenset(name for name in told.top if means[name] < limit), frozenset(told.worse))
 
 
 def _best(one: Column, lines: Sequence[_Line]) -> str:
@@ -300,17 +297,10 @@ def _detectable(chosen: Sequence[Column], lines: Sequence[_Line]) -> dict[str, f
         values = {line.name: line.values[one.key] for line in lines if line.is_ranked and line.values[one.key]}
         if one.cost or not one.better or len(values) < 2:
             continue
-        smallest = _detectable_difference(values)
-        if smallest is not None and math.isfinite(smallest):
+        smallest = detectable_difference(values)
+        if math.isfinite(smallest):
             found[one.key] = smallest
     return found
-
-
-def _detectable_difference(values: Mapping[str, Mapping[int, float]]) -> float | None:
-    from leaderboard import statistics
-
-    found = getattr(statistics, "detectable_difference", None)
-    return found(values) if found else None
 
 
 def _keeps(bound: Bound, line: _Line) -> bool:

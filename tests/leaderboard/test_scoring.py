@@ -232,10 +232,8 @@ def test_a_metric_that_is_entered_beside_its_function_is_everywhere(sets, monkey
     def errors_squared(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return (np.argmax(log_probs, axis=1) != labels) ** 2.0
 
-    enter = registry.metric(
-        "categorical", "error", better="lower", range=(0, 1), unit="nats", per_item="itself", scaled=True
-    )
-    enter(errors_squared)
+    says = {"better": "lower", "range": (0, 1), "unit": "nats", "per_item": "itself", "scaled": True}
+    registry.metric("categorical", "error", **says)(errors_squared)
     row = score(sets)["test"]
     assert row["errors_squared"] == row["errors_squared_scaled"] == pytest.approx(1 - row["accuracy"])
     assert {"errors_squared", "errors_squared_scaled"} <= set(labelled("categorical"))

@@ -12,15 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from leaderboard import statistics
+from leaderboard import ranks, statistics
 from leaderboard.statistics import (
     average_ranks,
     compare,
+    detectable_difference,
     holm,
     item_interval,
     paired_difference,
     paired_p,
     t_interval,
+    told_apart,
     top_group,
 )
 
@@ -273,10 +275,10 @@ def test_critical_differences_are_those_of_the_published_table():
 
 def test_groups_are_the_longest_runs_closer_than_the_critical_difference():
     average = {"a": 1.0, "b": 1.8, "c": 2.5, "d": 5.0}
-    assert statistics._groups(average, 1.0) == [("a", "b"), ("b", "c")]
-    assert statistics._groups(average, 2.0) == [("a", "b", "c")]
-    assert statistics._groups(average, 0.5) == []
-    assert statistics._groups(average, 9.0) == [("a", "b", "c", "d")]
+    assert ranks._groups(average, 1.0) == [("a", "b"), ("b", "c")]
+    assert ranks._groups(average, 2.0) == [("a", "b", "c")]
+    assert ranks._groups(average, 0.5) == []
+    assert ranks._groups(average, 9.0) == [("a", "b", "c", "d")]
 
 
 @pytest.mark.parametrize(
@@ -309,3 +311,79 @@ def test_pairs_tested_at_once_have_the_p_of_the_paired_test():
     del values["a"][4]
     expected = [statistics.paired_p(values[a], values[b]) for a, b in pairs]
     assert statistics._pair_p_values(values, pairs) == pytest.approx(expected, rel=1e-12)
+
+
+def test_bounds_are_clipped_to_what_the_metric_can_be_and_the_mean_is_not():
+    assert t_interval([0.01, 0.09]).clipped(0.0, 1.0) == pytest.approx((0.05, 0.0, 0.5582), abs=1e-4)
+    assert t_interval([0.2, 0.9]).clipped(0.0, 1.0)[1:] == (0.0, 1.0)
+    assert math.isnan(t_interval([0.3]).clipped(0.0, 1.0).low)
+    assert t_interval([1.0, 2.0]).clipped(-math.inf, math.inf) == t_interval([1.0, 2.0])
+
+
+def drawn_seeds(rng: np.random.Generator, differences: list[float], n: int) -> dict[str, dict[int, float]]:
+    """Methods that share what a seed does to all of them, and differ in their mean."""
+    seed_effect = rng.normal(size=n)
+    return {f"m{i}": by_seed(0.9 + d + seed_effect + rng.normal(size=n)) for i, d in enumerate(differences)}
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_the_detectable_difference_is_found_in_four_of_five_experiments(n):
+    rng = np.random.default_rng(n)
+    spread = math.sqrt(2)  # of a paired difference of two methods, each with noise of 1
+    pooled = math.sqrt(np.mean([detectable_difference(drawn_seeds(rng, [0.0] * 20, n)) ** 2 for _ in range(100)]))
+    tables = (drawn_seeds(rng, [0.0, pooled], n) for _ in range(3000))
+    found = np.mean([paired_p(table["m0"], table["m1"]) < 0.05 for table in tables])
+    assert found == pytest.approx(0.8, abs=0.025)
+    assert pooled / spread == pytest.approx({3: 3.26, 5: 1.68, 10: 1.0}[n], rel=0.03)
+
+
+def test_the_spread_is_pooled_over_all_pairs():
+    rng = np.random.default_rng(0)
+    values = drawn_seeds(rng, [0.0, 1.0, 5.0], 5)
+    squares = [np.var([a[s] - b[s] for s in range(5)], ddof=1) for a, b in combinations(values.values(), 2)]
+    shift = 3.761060  # of a noncentral t with 4 degrees of freedom
+    assert stats.nct.sf(stats.t.ppf(0.975, 4), 4, shift) == pytest.approx(0.8, abs=1e-5)
+    assert detectable_difference(values) == pytest.approx(shift * math.sqrt(np.mean(squares) / 5), rel=1e-5)
+
+
+@given(SEEDS, st.integers(2, 6), st.integers(2, 400))
+def test_the_detectable_difference_scales_with_the_metric_and_is_finite(seed, methods, n):
+    values = drawn_seeds(np.random.default_rng(seed), [0.0] * methods, n)
+    one = detectable_difference(values)
+    assert 0.0 < one < math.inf
+    scaled = {name: {s: 1000.0 * v for s, v in row.items()} for name, row in values.items()}
+    assert detectable_difference(scaled) == pytest.approx(1000.0 * one, rel=1e-6)
+
+
+def test_where_no_pair_can_be_tested_no_difference_is_detectable():
+    assert math.isnan(detectable_difference({}))
+    assert math.isnan(detectable_difference({"a": by_seed([1.0, 2.0])}))
+    assert math.isnan(detectable_difference({"a": {0: 1.0}, "b": {0: 2.0}}))
+    assert math.isnan(detectable_difference({"a": by_seed([1.0, 2.0]), "b": {7: 1.0, 8: 2.0}}))
+    assert math.isnan(detectable_difference({"a": by_seed([1.0, 2.0]), "b": by_seed([1.0, math.inf])}))
+    known = {"a": by_seed([1.0, 2.0, 3.0]), "b": by_seed([1.5, 2.0, 3.1])}
+    assert detectable_difference(known | {"c": by_seed([math.nan] * 3)}) == detectable_difference(known)
+
+
+@given(SEEDS, st.integers(1, 8), st.integers(1, 6))
+def test_what_is_marked_is_the_top_group_or_nothing_with_a_reason(seed, n, methods):
+    rng = np.random.default_rng(seed)
+    values = drawn_seeds(rng, list(rng.normal(size=methods) * 5), n)
+    told = told_apart(values, "higher")
+    if n <= 3 or methods < 2:
+        assert (told.top, told.worse) == ([], []) and told.reason
+    else:
+        assert told.top == top_group(values, "higher") and not told.reason
+        assert sorted([*told.top, *told.worse]) == sorted(values)
+
+
+def test_seeds_that_are_not_common_do_not_count_and_infinite_values_are_not_judged():
+    a, b = by_seed([1.0, 1.1, 1.2, 1.3, 1.4]), by_seed([5.0, 5.1, 5.3, 5.3, 5.4])
+    assert told_apart({"a": a, "b": b}, "lower") == (["a"], ["b"], "")
+    few = told_apart({"a": a, "b": {s + 2: v for s, v in b.items()}}, "lower")
+    assert few.top == [] and few.reason == "3 common seeds: more than 3 are needed to tell methods apart"
+    infinite = told_apart({"a": a, "b": b, "c": by_seed([0.1, math.inf, 0.1, 0.1, 0.1])}, "lower")
+    assert infinite.top == ["a"] and infinite.worse == ["b"]
+    assert told_apart({"a": a, "c": by_seed([math.nan] * 5)}, "lower").reason.startswith("nothing to compare")
+    with pytest.raises(ValueError, match="need 'higher' or 'lower'"):
+        told_apart({"a": a, "b": b}, "")

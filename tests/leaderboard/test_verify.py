@@ -129,7 +129,7 @@ def test_scores_that_lack_a_number_are_named_unless_they_are_of_older_metrics(fo
     scores = beside(paths_of(folder)[0], SCORES)
     edited(scores, lambda data: data["sets"]["test"].pop("nll"))
     assert "test nll is not stored" in str(only(folder))
-    edited(scores, lambda data: data.update(version=1))
+    edited(scores, lambda data: data.update(metrics_version=1))
     assert verify(folder).findings == []
     scores.unlink()
     assert verify(folder).findings == [], "scores can be made at any time"
@@ -277,7 +277,7 @@ def test_bad_files_are_named_and_the_others_are_still_checked(folder):
     (folder / "task" / "x.cost.json").write_text('{"schema_version": 3}')
     beside(paths_of(folder)[0], PREDICTIONS).unlink()
     kinds = sorted(finding.kind for finding in verify(folder).findings)
-    assert kinds == ["missing", "plan", "unreadable", "unreadable"]
+    assert kinds == ["missing", "plan", "plan", "unreadable", "unreadable"], "also the run whose record is lost"
 
 
 def test_a_file_that_is_no_predictions_is_named(folder):

@@ -1,0 +1,80 @@
+"""Methods paired by seed: the error of their difference, its p, and the smallest one that could be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+
+LEVEL = 0.95
+"""Of every interval and test."""
+POWER = 0.8
+"""How often a difference must be found to count as detectable."""
+
+
+def p_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """[pairs]: p of the paired t test of the rows of ``a`` and ``b``, [pairs, seeds], finite."""
+    from scipy.special import stdtr
+
+    means, error = np.mean(a - b, axis=1), paired_errors(a, b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = 2.0 * stdtr(a.shape[1] - 1, -np.abs(means) / error)
+    return np.where(error == 0.0, np.where(means == 0.0, 1.0, 0.0), p)
+
+
+def paired_errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """[pairs]: standard errors of the means of ``a - b``, [pairs, seeds], seeds >= 2.
+
+    Where a pair differs by the same amount on every seed the error is the unpaired one: see `paired_difference`.
+    """
+    differences = a - b
+    rounding = 1e-9 * np.maximum(np.abs(a), np.abs(b)).max(axis=1)  # stored numbers have ten digits
+    alike = np.ptp(differences, axis=1) <= rounding
+    equal = np.abs(differences).max(axis=1) == 0.0
+    unpaired = np.where(equal, 0.0, np.var(a, axis=1, ddof=1) + np.var(b, axis=1, ddof=1))
+    return np.sqrt(np.where(alike, unpaired, np.var(differences, axis=1, ddof=1)) / a.shape[1])
+
+
+def common_seeds(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The values of the seeds that both have; a ValueError where there are none."""
+    if not a.keys() & b.keys():
+        raise ValueError("no seed in common, so no paired difference")
+    return _values(a, b)
+
+
+def _values(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The values of the seeds that both have, in the same order."""
+    seeds = sorted(a.keys() & b.keys())
+    return np.array([a[seed] for seed in seeds], np.float64), np.array([b[seed] for seed in seeds], np.float64)
+
+
+def detectable_difference(values: Mapping[str, Mapping[int, float]]) -> float:
+    """The smallest true difference of two methods that a paired t test on these seeds finds with probability 0.8.
+
+    The test is two-sided at 5 %, on one pair; the marks of a table, corrected for all pairs, need more. The spread is
+    that of paired differences, its square averaged over all pairs of methods with two common seeds at least, each
+    weighing its degrees of freedom; the number of seeds is the least that any of these pairs has in common. Methods
+    with a value that is NaN or infinite are left out. NaN where there is no pair.
+
+    Formula: delta = lambda sd / sqrt(n), where a noncentral t variable of n - 1 degrees of freedom and noncentrality
+    lambda exceeds t_{n-1, 0.975} with probability 0.8. At n = 3, 5, 10: 3.26, 1.68, 1.00 times sd.
+    Source: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, chapter 2; Bloom, "Minimum Detectable
+    Effects", Evaluation Review 1995.
+
+    Args:
+        values: by method, the metric by seed.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import nctdtr, stdtrit
+
+    finite = {name: v for name, v in values.items() if v and np.isfinite(list(v.values())).all()}
+    pairs = [pair for a, b in combinations(finite, 2) if len((pair := _values(finite[a], finite[b]))[0]) > 1]
+    if not pairs:
+        return float("nan")
+    degrees = np.array([len(a) - 1 for a, _ in pairs])
+    squares = [paired_errors(a[None], b[None])[0] ** 2 * len(a) for a, b in pairs]
+    spread, n = np.sqrt(np.average(squares, weights=degrees)), int(degrees.min()) + 1
+    critical = stdtrit(n - 1, 0.5 + LEVEL / 2)
+    shift = brentq(lambda x: 1.0 - nctdtr(n - 1, x, critical) - POWER, 0.0, 2.0 * critical + 5.0)
+    return float(shift * spread / np.sqrt(n))
