@@ -1,4 +1,4 @@
-"""What strangers wrote is shown as it was written, in every view, and is never markup, a formula or an escape sequence."""
+"""What strangers wrote is shown as it was written, in every view: never as markup, a formula or an escape sequence."""
 
 import csv
 import html
