@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from leaderboard.arrays import by_rows, checked, checked_gaussian
+from leaderboard.metrics.registry import Kind
 from leaderboard.predictions import Categorical, Gaussian
 
 LOWEST, HIGHEST = 0.01, 100.0
@@ -136,7 +137,7 @@ def _widened(predictions: Gaussian, factor: float) -> Gaussian:
     return replace(predictions, variance=predictions.variance.astype(np.float64) * factor)
 
 
-SCALINGS = {
+SCALINGS: dict[Kind, Scaling] = {
     "categorical": Scaling("temperature", _temperature, _tempered),
     "gaussian": Scaling("variance_factor", _variance_factor, _widened),
 }

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from leaderboard.metrics import aupr_in, aurc, auroc, ece, ece_equal_mass
-from leaderboard.predictions import Predictions
+from leaderboard.predictions import Gaussian, Predictions
 from leaderboard.scoring import score
 from leaderboard.statistics import item_interval
 
@@ -78,3 +78,11 @@ def test_1000_classes(benchmark):
 def test_the_bootstrap_over_10_000_items(benchmark):
     items = np.random.default_rng(0).random((2, 10_000))
     benchmark.pedantic(item_interval, tuple(items), rounds=3)
+
+
+def test_a_million_predicted_numbers(benchmark):
+    rng = np.random.default_rng(0)
+    mean, labels = rng.normal(size=(2, 1_000_000)).astype(np.float32)
+    variance = np.exp(rng.normal(size=1_000_000)).astype(np.float32)
+    one = Gaussian(mean, variance, variance * np.float32(0.5), labels)
+    benchmark.pedantic(score, ({"validation": one, "test": one, "ood_far/a": one},), rounds=1)

@@ -264,3 +264,11 @@ def test_what_would_not_read_back_as_it_was_scored_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="float64: need float32"):
         save_predictions(tmp_path / "p", {"test": replace(made(), energy=np.zeros(7))})
     assert not any(tmp_path.iterdir())
+
+
+def test_a_header_of_more_than_a_mebibyte_is_not_even_parsed(tmp_path):
+    one = numbers()
+    many = {f"{'x' * 200}{i}:{key}": array for i in range(2000) for key, array in vars(one).items()}
+    (tmp_path / "p").write_bytes(save(many))
+    with pytest.raises(ValueError, match=r"a header of \d{7} bytes in a file of \d+: need 1048576 at most"):
+        load_predictions(tmp_path / "p")
