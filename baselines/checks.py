@@ -8,23 +8,22 @@ for check in CHECKS:
 from __future__ import annotations
 
 import dataclasses
-import gc
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import ModuleType
-from typing import Any
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from baselines.likelihood import Likelihood
 from baselines.map import MAP
-from baselines.protocol import Method, Predictor, Problem
+from baselines.protocol import BatchSource, Method, Predictor, Problem
+from baselines.watch import Watch, watched
 
 TOLERANCE = 1e-4
-"""Largest difference of two logits that counts as rounding, relative to the largest logit (at least 1)."""
+"""Largest difference of two outputs that counts as rounding, relative to the largest output (at least 1)."""
 
 
 class CheckFailed(AssertionError):
@@ -41,13 +40,15 @@ class Subject:
 
     Attributes:
         method: the method.
-        make_problem: (method, seed) -> a small problem, made anew at each call, whose model has a normalization layer.
-        unseen: [batch, channels, height, width] images of the task's test set.
+        make_problem: (method, seed) -> a small problem as that method is given it, made anew at each call. It should
+            have batches enough to learn something and a network with a normalization layer.
+        unseen: [batch, ...], inputs that are not in ``train``.
     """
 
     method: Method
     make_problem: Callable[[Method, int], Problem]
     unseen: Tensor
+    watch: Watch = field(default_factory=Watch)
 
     @cached_property
     def problem(self) -> Problem:
@@ -60,77 +61,123 @@ class Subject:
         return self.method.predictor(self.problem)
 
     @cached_property
-    def optimized(self) -> dict[int, int]:
-        """Of `fitted`: parameter id -> how many groups of its optimizer hold it."""
-        return {}
-
-    @cached_property
     def fitted(self) -> Predictor:
-        """The method fitted to seed 0, once."""
+        """The method fitted to seed 0, once, under the eyes of ``watch``."""
+        with watched(self.problem, self.watch) as problem:
+            return self.method.fit(problem)
 
-        def note(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-            groups = [id(p) for group in optimizer.param_groups for p in group["params"]]
-            self.optimized.update({p: groups.count(p) for p in groups} if groups[0] not in self.optimized else {})
-
-        handle = register_optimizer_step_pre_hook(note)
-        try:
-            return self.method.fit(self.problem)
-        finally:
-            handle.remove()
-
-    def logits(self, predictor: Predictor, x: Tensor | None = None) -> Tensor:
-        """Logits as the harness asks for them."""
+    def outputs(self, predictor: Predictor, x: Tensor | None = None) -> Tensor:
+        """Outputs as the harness asks for them."""
         with torch.inference_mode():
-            return predictor.logits(self.unseen if x is None else x)
+            return predictor.outputs(self.unseen if x is None else x)
 
 
-def logits_are_finite_numbers_of_shape_members_batch_classes(subject: Subject) -> None:
-    """What `Predictor.logits` promises."""
-    logits, batch, classes = subject.logits(subject.fitted), len(subject.unseen), subject.problem.num_classes
-    if logits.dim() != 3 or logits.shape[1:] != (batch, classes) or not logits.shape[0]:
-        raise CheckFailed(f"logits have shape {tuple(logits.shape)}, not [members, {batch}, {classes}]")
-    if not logits.isfinite().all():
-        raise CheckFailed(f"{int((~logits.isfinite()).sum())} of {logits.numel()} logits are not finite numbers")
+def the_method_is_a_frozen_dataclass(subject: Subject) -> None:
+    """Its fields are its hyperparameters, and stay what they are."""
+    parameters = getattr(type(subject.method), "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
+        raise CheckFailed(f"{type(subject.method).__name__} is no frozen dataclass: write @dataclass(frozen=True)")
 
 
-def the_same_seed_gives_the_same_logits(subject: Subject) -> None:
+def outputs_are_finite_numbers_of_shape_members_batch_outputs(subject: Subject) -> None:
+    """What `Predictor.outputs` promises."""
+    outputs, batch, wanted = subject.outputs(subject.fitted), len(subject.unseen), subject.problem.likelihood.outputs
+    if outputs.dim() != 3 or outputs.shape[1:] != (batch, wanted) or not outputs.shape[0]:
+        raise CheckFailed(f"outputs have shape {tuple(outputs.shape)}, not [members, {batch}, {wanted}]")
+    if not outputs.isfinite().all():
+        raise CheckFailed(f"{int((~outputs.isfinite()).sum())} of {outputs.numel()} outputs are not finite numbers")
+
+
+def the_same_seed_gives_the_same_outputs(subject: Subject) -> None:
     """A second fit of the same problem repeats the first; all randomness comes from ``problem.seeds``."""
     torch.rand(7)  # a method that leans on the global generator must seed it
     again = subject.method.fit(subject.make_problem(subject.method, 0))
-    _same(subject.logits(subject.fitted), subject.logits(again), "two fits with the same seed differ")
+    _same(subject.outputs(subject.fitted), subject.outputs(again), "two fits with the same seed differ")
 
 
-def asking_twice_gives_the_same_logits(subject: Subject) -> None:
+def asking_twice_gives_the_same_outputs(subject: Subject) -> None:
     """Draws and masks are fixed once."""
-    first, second = subject.logits(subject.fitted), subject.logits(subject.fitted)
-    _same(first, second, "the same images twice gave other logits: fix the draws once, from problem.seeds.noise")
+    first, second = subject.outputs(subject.fitted), subject.outputs(subject.fitted)
+    _same(first, second, "the same inputs twice gave other outputs: fix the draws once, from problem.seeds.noise")
 
 
-def logits_do_not_depend_on_batch_size_or_order(subject: Subject) -> None:
-    """An image's logits do not depend on its neighbours."""
-    x, whole = subject.unseen, subject.logits(subject.fitted)
-    halves = torch.cat([subject.logits(subject.fitted, part) for part in x.split(len(x) // 3)], 1)
-    _same(whole, halves, "smaller batches gave other logits (a normalization layer in train mode? a mask per image?)")
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
-    shuffled = subject.logits(subject.fitted, x[order.to(x.device)])
-    _same(whole[:, order], shuffled, "another order of the images gave other logits")
+def outputs_do_not_depend_on_batch_size_or_order(subject: Subject) -> None:
+    """An example's outputs do not depend on its neighbours."""
+    x, whole = subject.unseen, subject.outputs(subject.fitted)
+    parts = torch.cat([subject.outputs(subject.fitted, part) for part in x.split(math.ceil(len(x) / 3))], 1)
+    _same(whole, parts, "smaller batches gave other outputs (a normalization layer in train mode? a mask per example?)")
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).to(x.device)
+    shuffled = subject.outputs(subject.fitted, x[order])
+    _same(whole[:, order], shuffled, "another order of the examples gave other outputs")
 
 
-def every_trainable_parameter_is_in_one_optimizer_group_and_changes(subject: Subject) -> None:
-    """No parameter is forgotten, none is updated twice."""
-    fitted = subject.fitted
-    if not isinstance(fitted, nn.Module):
-        raise CheckSkipped("the predictor is no torch module: its parameters are not known")
-    trainable = {name: p for name, p in fitted.named_parameters() if p.requires_grad}
-    counts = {name: subject.optimized.get(id(p), 0) for name, p in trainable.items()}
-    if any(counts.values()):  # else the fit was taken over from other objects (Laplace on MAP)
-        wrong = {name: count for name, count in counts.items() if count != 1}
-        if wrong:
-            raise CheckFailed(f"parameters in another number of optimizer groups than one: {wrong}")
-    before = subject.untrained.state_dict()
+def every_trainable_parameter_is_in_one_optimizer_group(subject: Subject) -> None:
+    """None is updated twice, none is left out."""
+    counts = {name: subject.watch.groups_of(p) for name, p in _trainable(subject.fitted).items()}
+    if not any(counts.values()):
+        raise CheckSkipped("no torch optimizer held a parameter of the predictor (a fit that was taken over?)")
+    wrong = {name: count for name, count in counts.items() if count != 1}
+    if wrong:
+        raise CheckFailed(f"parameters in another number of optimizer groups than one: {wrong}")
+
+
+def every_trainable_parameter_changes(subject: Subject) -> None:
+    """No parameter is forgotten."""
+    before, trainable = subject.untrained.state_dict(), _trainable(subject.fitted)
+    if not subject.watch.allowed:
+        raise CheckSkipped("the recipe has no steps")
     stuck = [name for name, p in trainable.items() if name in before and p.numel() and torch.equal(before[name], p)]
     if stuck:
         raise CheckFailed(f"parameters that fitting never changed: {', '.join(stuck)}")
+
+
+def it_takes_no_more_steps_than_the_recipe_that_it_declares(subject: Subject) -> None:
+    """Equal compute: what goes beyond the task's recipe is declared; fits that it asks for have recipes of theirs."""
+    _ = subject.fitted
+    steps, allowed = max(subject.watch.steps, subject.watch.batches), subject.watch.allowed
+    if steps > allowed:
+        raise CheckFailed(f"{steps} training steps where its recipe has {allowed}: declare them in recipe_changes")
+
+
+def it_learns_from_the_data_that_it_is_given(subject: Subject) -> None:
+    """Inputs are mirrored and labels exchanged: who learns them has learnt from these data and from no others."""
+    problem = subject.make_problem(subject.method, 0)
+    if not problem.recipe.steps(problem.train.num_examples):
+        raise CheckSkipped("the recipe has no steps")
+    train = Disguised(problem.train, problem.likelihood)
+    validation = Disguised(problem.validation, problem.likelihood)
+    fitted = subject.method.fit(replace(problem, train=train, validation=validation))
+    pairs = [(subject.outputs(fitted, x), y) for x, y in train.ordered(problem.recipe.batch_size)]
+    outputs, y = torch.cat([out for out, _ in pairs], 1), torch.cat([y for _, y in pairs])
+    reduced, count = problem.likelihood.reduce(outputs), len(y)
+    if problem.likelihood.kind == "categorical":
+        found = float((reduced["log_probs"].argmax(-1) == y).float().mean())
+        base = float(y.bincount().max() / count)
+        what, limit = "accuracy", base + 3 * math.sqrt(base * (1 - base) / count)
+    else:
+        found = float(torch.corrcoef(torch.stack([reduced["mean"], y.to(reduced["mean"])]))[0, 1])
+        what, limit = "correlation with the target", 3 / math.sqrt(count)
+    if not found > limit:
+        raise CheckFailed(
+            f"{what} {found:.2f} on the training data that it was given, where chance reaches {limit:.2f}: "
+            "it learnt nothing, or from other data"
+        )
+
+
+def the_fit_of_a_changed_problem_is_another_fit(subject: Subject) -> None:
+    """What `Problem.fit` hands out depends on the data and the recipe that it is asked with."""
+    problem = subject.make_problem(MAP(), 0)
+    if not problem.recipe.steps(problem.train.num_examples):
+        raise CheckSkipped("the recipe has no steps")
+    slower = problem.recipe.changed({"lr": problem.recipe.lr / 2})
+    whole = subject.outputs(problem.fit(MAP()))
+    for what, changed in {
+        "half of the training data": replace(problem, train=Half(problem.train)),
+        "half of the learning rate": replace(problem, recipe=slower),
+        "another member's seeds": problem.member(1),
+    }.items():
+        if torch.equal(whole, subject.outputs(changed.fit(MAP()))):
+            raise CheckFailed(f"problem.fit gave the fit of the whole problem where it was asked with {what}")
 
 
 def a_degenerate_case_equals_map(subject: Subject) -> None:
@@ -139,43 +186,91 @@ def a_degenerate_case_equals_map(subject: Subject) -> None:
     if values is None:
         raise CheckSkipped("the method declares no map_equivalent hyperparameters")
     method = dataclasses.replace(subject.method, **values)  # type: ignore[type-var]
-    theirs = subject.logits(method.fit(subject.make_problem(method, 0)))
-    ours = subject.logits(MAP().fit(subject.make_problem(MAP(), 0)))
-    changed = ", ".join(f"{key}={value}" for key, value in values.items())
-    _same(ours.expand_as(theirs), theirs, f"with {changed} the logits are not those of MAP")
+    theirs = subject.outputs(method.fit(subject.make_problem(method, 0)))
+    ours = subject.outputs(MAP().fit(subject.make_problem(MAP(), 0)))
+    changed = ", ".join(f"{key}={value}" for key, value in values.items()) or "its defaults"
+    _same(ours.expand_as(theirs), theirs, f"with {changed} the outputs are not those of MAP")
 
 
-def a_saved_state_gives_the_same_logits(subject: Subject) -> None:
+def a_saved_state_gives_the_same_outputs(subject: Subject) -> None:
     """``state_dict`` holds all that training has found: loaded into a new predictor, it predicts the same."""
     state = {key: value.detach().contiguous().clone() for key, value in subject.fitted.state_dict().items()}
     fresh = subject.method.predictor(subject.make_problem(subject.method, 0))
     fresh.load_state_dict(load(save(state)))
-    _same(subject.logits(subject.fitted), subject.logits(fresh), "a predictor with the saved state predicts otherwise")
+    _same(
+        subject.outputs(subject.fitted), subject.outputs(fresh), "a predictor with the saved state predicts otherwise"
+    )
 
-
-def test_data_cannot_be_reached_from_the_problem(subject: Subject) -> None:
-    """No object that the problem leads to holds a test image."""
-    size = subject.unseen[0].numel()
-    rows = subject.unseen.flatten(1).cpu()
-    for tensor in _tensors(subject.problem):
-        if tensor.numel() % size or tensor.dim() < 2 or tensor[0].numel() != size or not tensor.is_floating_point():
-            continue
-        if (torch.cdist(tensor.detach().flatten(1).cpu().float(), rows) < 1e-6).any():
-            raise CheckFailed("a test image can be reached from the problem")
-
-
-test_data_cannot_be_reached_from_the_problem.__test__ = False  # type: ignore[attr-defined]  # pytest: a check, no test
 
 CHECKS: tuple[Callable[[Subject], None], ...] = (
-    logits_are_finite_numbers_of_shape_members_batch_classes,
-    asking_twice_gives_the_same_logits,
-    logits_do_not_depend_on_batch_size_or_order,
-    the_same_seed_gives_the_same_logits,
-    every_trainable_parameter_is_in_one_optimizer_group_and_changes,
-    a_saved_state_gives_the_same_logits,
+    the_method_is_a_frozen_dataclass,
+    outputs_are_finite_numbers_of_shape_members_batch_outputs,
+    asking_twice_gives_the_same_outputs,
+    outputs_do_not_depend_on_batch_size_or_order,
+    the_same_seed_gives_the_same_outputs,
+    every_trainable_parameter_is_in_one_optimizer_group,
+    every_trainable_parameter_changes,
+    it_takes_no_more_steps_than_the_recipe_that_it_declares,
+    it_learns_from_the_data_that_it_is_given,
+    a_saved_state_gives_the_same_outputs,
     a_degenerate_case_equals_map,
-    test_data_cannot_be_reached_from_the_problem,
+    the_fit_of_a_changed_problem_is_another_fit,
 )
+
+
+@dataclass(frozen=True)
+class Disguised:
+    """A source with mirrored inputs and exchanged labels: class c is called c + 1, a number -y."""
+
+    source: BatchSource
+    likelihood: Likelihood
+
+    @property
+    def num_examples(self) -> int:
+        """As many as there were."""
+        return self.source.num_examples
+
+    def shuffled(self, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch."""
+        return map(self._disguise, self.source.shuffled(batch_size, seed))
+
+    def ordered(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every example once."""
+        return map(self._disguise, self.source.ordered(batch_size))
+
+    def _disguise(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        x, y = batch
+        labels = (y + 1) % self.likelihood.outputs if self.likelihood.kind == "categorical" else -y
+        return (x.flip(-1) if x.is_floating_point() else x), labels  # identifiers of tokens have their order
+
+
+@dataclass(frozen=True)
+class Half:
+    """The first half of each batch of a source."""
+
+    source: BatchSource
+
+    @property
+    def num_examples(self) -> int:
+        """Half of them."""
+        return self.source.num_examples // 2
+
+    def shuffled(self, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch."""
+        return self._halved(self.source.shuffled(2 * batch_size, seed))
+
+    def ordered(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every example once."""
+        return self._halved(self.source.ordered(2 * batch_size))
+
+    def _halved(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((x[: len(x) // 2], y[: len(y) // 2]) for x, y in batches)
+
+
+def _trainable(predictor: Predictor) -> dict[str, nn.Parameter]:
+    if not isinstance(predictor, nn.Module):
+        raise CheckSkipped("the predictor is no torch module: its parameters are not known")
+    return {name: p for name, p in predictor.named_parameters() if p.requires_grad}
 
 
 def _same(a: Tensor, b: Tensor, message: str) -> None:
@@ -185,20 +280,3 @@ def _same(a: Tensor, b: Tensor, message: str) -> None:
     difference = float((a - b).abs().max())
     if not difference <= TOLERANCE * scale:
         raise CheckFailed(f"{message} (by up to {difference:.2g})")
-
-
-def _tensors(start: object) -> Iterator[Tensor]:
-    """Every tensor that can be reached from ``start``, but not through modules or classes."""
-    seen, todo = set(), [start]
-    while todo:
-        thing = todo.pop()
-        if id(thing) in seen or isinstance(thing, ModuleType | type):
-            continue
-        seen.add(id(thing))
-        if isinstance(thing, Tensor):
-            yield thing
-        elif callable(thing) and hasattr(thing, "__closure__"):  # a function leads to its globals: look at cells only
-            todo += [cell.cell_contents for cell in thing.__closure__ or ()]
-            todo.append(thing.__defaults__)
-        else:
-            todo += gc.get_referents(thing)

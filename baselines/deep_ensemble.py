@@ -1,15 +1,17 @@
-"""Deep ensemble: several MAP networks from different initial weights."""
+"""Deep ensemble: several fits of one method from different initial weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated, Any, cast
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from baselines.map import MAP
-from baselines.protocol import Predictor, Problem
+from baselines.protocol import Method, Predictor, Problem, recipe_changes
 
 
 class EnsemblePredictor(nn.Module):
@@ -17,35 +19,58 @@ class EnsemblePredictor(nn.Module):
 
     def __init__(self, predictors: Iterable[Predictor]) -> None:
         super().__init__()
-        self.predictors = nn.ModuleList(predictors)  # pyright: ignore[reportArgumentType]
+        self.predictors = nn.ModuleList(cast("Iterable[nn.Module]", predictors))
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Logits [members, batch, classes]."""
-        return torch.cat([predictor.logits(x) for predictor in self.predictors])  # pyright: ignore[reportCallIssue]
+    def outputs(self, x: Tensor) -> Tensor:
+        """Outputs [members, batch, outputs]."""
+        return torch.cat([cast(Predictor, predictor).outputs(x) for predictor in self.predictors])
 
 
 @dataclass(frozen=True)
 class DeepEnsemble:
     """Deep ensemble (Lakshminarayanan, Pritzel, Blundell 2017, arXiv 1612.01474), without adversarial training.
 
-    Member 0 is the MAP network of the same seed, so that one member equals MAP.
+    Member 0 is the method's own fit of the same seed, so that an ensemble of one is that method.
 
     Attributes:
-        members: number of networks.
+        members: number of fits.
+        of: what each of them is a fit of.
     """
 
-    members: int = 5
+    members: Annotated[int, Ge(1)] = 5
+    of: Method | str = "map"
 
-    map_equivalent = {"members": 1}
+    map_equivalent = {"members": 1, "of": "map"}
 
     def __post_init__(self) -> None:
         if self.members < 1:
             raise ValueError(f"members must be at least 1, not {self.members}")
+        if self.of == "map":
+            object.__setattr__(self, "of", MAP())
+        if isinstance(self.of, str):
+            raise ValueError(f"of is a method or 'map', not the text {self.of!r}")
+        if isinstance(self.of, DeepEnsemble):  # member 1 of member 0 is member 1, and so is member 0 of member 1
+            raise ValueError("an ensemble of ensembles would hold the same fits twice: give it more members")
+
+    @property
+    def method(self) -> Method:
+        """The method of each member."""
+        return cast(Method, self.of)
+
+    @property
+    def uses(self) -> tuple[tuple[Method, int], ...]:
+        """The fits that it is made of."""
+        return tuple((self.method, index) for index in range(self.members))
+
+    @property
+    def recipe_changes(self) -> dict[str, Any]:
+        """What its members' method changes: an ensemble trains nothing of its own."""
+        return recipe_changes(self.method)
 
     def predictor(self, problem: Problem) -> EnsemblePredictor:
-        """Untrained networks."""
-        return EnsemblePredictor(MAP(member).predictor(problem) for member in range(self.members))
+        """Untrained members."""
+        return EnsemblePredictor(method.predictor(problem.member(index).of(method)) for method, index in self.uses)
 
     def fit(self, problem: Problem) -> EnsemblePredictor:
-        """Train every member by the recipe; those that are trained already are taken over."""
-        return EnsemblePredictor(problem.fit(MAP(member)) for member in range(self.members))
+        """Fit every member by the recipe; those that are fitted already are taken over."""
+        return EnsemblePredictor(problem.member(index).fit(method) for method, index in self.uses)

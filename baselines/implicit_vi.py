@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Ge, Gt
 from torch import nn
 
 import ivi
 from baselines.protocol import Problem
-from baselines.train import Objective, cross_entropy, train
-from baselines.variational import VariationalPredictor, example, noise_generator, optimizer_groups
+from baselines.train import Loss, expected_loss, train
+from baselines.variational import VariationalPredictor, noise_generator, optimizer_groups
 
 
 @dataclass(frozen=True)
@@ -24,43 +25,50 @@ class ImplicitVI:
         layers: which layers are random: first and last, last only, or all.
         noise: one weight draw per step for the whole batch (``shared``, the paper), z for one half of the batch and -z
             for the other (``antithetic``), or one draw per example.
+        scale: std of the prior, where q starts, in units of ``unit``.
+        unit: the std of each layer's own initial weights (``own``), fan_in^-1/2, or ``published``: as in the authors'
+            code, where the random layers' means are drawn anew with the std of the prior.
         draws: weight draws to predict with.
         head_draws: draws of the last layer for each of them, which cost next to nothing.
         w2_weight: weight of an explicit regularizer for comparison, the squared 2-Wasserstein distance to the prior,
-            per training image; 0 is the method.
+            per training example; 0 is the method.
     """
 
-    rank: int = 10
+    rank: Annotated[int, Ge(0)] = 10
     layers: Literal["ends", "last", "all"] = "ends"
     noise: Literal["shared", "antithetic", "per_example"] = "antithetic"
-    draws: int = 32
-    head_draws: int = 1
-    w2_weight: float = 0.0
+    scale: Annotated[float, Gt(0)] = 1.0
+    unit: Literal["own", "fan_in", "published"] = "own"
+    draws: Annotated[int, Ge(1)] = 32
+    head_draws: Annotated[int, Ge(1)] = 1
+    w2_weight: Annotated[float, Ge(0)] = 0.0
 
-    map_equivalent = {"rank": 0, "w2_weight": 0.0}
+    map_equivalent = {"rank": 0, "w2_weight": 0.0, "unit": "own"}
 
     def predictor(self, problem: Problem) -> VariationalPredictor:
         """An untrained network whose distribution is the prior."""
         net = ivi.variationalize(
             problem.new_model(),
-            ivi.LowRank(self.rank),
+            ivi.LowRank(self.rank, scale=self.scale),
             layers=self.layers,
             noise=self.noise,
-            example=example(problem),
+            example=problem.example,
             generator=noise_generator(problem, "covariance"),
+            unit=self.unit,
         )
-        return VariationalPredictor(net, self.draws, problem, self.head_draws)
+        return VariationalPredictor(net.eval(), problem, self.draws, self.head_draws)
 
     def fit(self, problem: Problem) -> VariationalPredictor:
         """Train on the expected loss by the recipe."""
         predictor = self.predictor(problem)
         net = predictor.net
         ivi.set_generator(net, noise_generator(problem, "train"))
-        train(net, problem, objective=self._objective(net, problem), groups=optimizer_groups(net, problem.recipe))
+        train(net, problem, loss=self._loss(net, problem), groups=optimizer_groups(net, problem.recipe))
         return predictor
 
-    def _objective(self, net: nn.Module, problem: Problem) -> Objective:
+    def _loss(self, net: nn.Module, problem: Problem) -> Loss:
+        expected = expected_loss(problem)
         if not self.w2_weight:
-            return cross_entropy
+            return expected
         prior, weight = ivi.prior(net), self.w2_weight / problem.train.num_examples
-        return lambda net, x, y: cross_entropy(net, x, y) + weight * ivi.wasserstein2(net, prior)
+        return lambda net, x, y: expected(net, x, y) + weight * ivi.wasserstein2(net, prior)

@@ -31,6 +31,13 @@ class Likelihood(Protocol):
         """Mean negative log-likelihood per example, nats: [batch, outputs], [batch] -> scalar."""
         ...
 
+    def fisher(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Fisher information of the outputs, diag(a) - b bᵀ for each example: a and b, [batch, outputs] each.
+
+        It is the expected Hessian of the loss: the curvature of a generalized Gauss-Newton matrix.
+        """
+        ...
+
     def reduce(self, outputs: Tensor) -> dict[str, Tensor]:
         """From [members, batch, outputs] to what is stored of each example, [batch] or [batch, classes] each.
 
@@ -51,6 +58,11 @@ class Categorical:
         from torch.nn import functional as F
 
         return F.cross_entropy(outputs, y)
+
+    def fisher(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """diag(p) - p pᵀ for class probabilities p."""
+        p = outputs.softmax(-1)
+        return p, p
 
     def reduce(self, outputs: Tensor) -> dict[str, Tensor]:
         """``log_probs`` [batch, classes], ``expected_entropy`` and ``energy`` [batch], in float32.
@@ -82,9 +94,17 @@ class Gaussian:
     kind: Literal["gaussian"] = "gaussian"
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Mean negative log density of ``y``, nats, in standardized units."""
-        mean, log_variance = _moments(outputs)
+        """Mean negative log density of ``y``, nats, in standardized units; in float32 at least."""
+        mean, log_variance = _moments(outputs if outputs.itemsize > 2 else outputs.float())
         return 0.5 * (log_variance + (y - mean) ** 2 * (-log_variance).exp() + math.log(2 * math.pi)).mean()
+
+    def fisher(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """diag(1/variance, 1/2) of mean and log-variance, 0 for a log-variance beyond its bounds; b is zero."""
+        import torch
+
+        free = (outputs[..., 1] > LOG_VARIANCE[0]) & (outputs[..., 1] < LOG_VARIANCE[1])
+        precision = (-_moments(outputs)[1]).exp()
+        return torch.stack([precision, 0.5 * free], -1), torch.zeros_like(outputs)
 
     def reduce(self, outputs: Tensor) -> dict[str, Tensor]:
         """``mean``, ``variance`` and ``expected_variance`` [batch], float32, in the target's own unit.

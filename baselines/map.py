@@ -17,29 +17,23 @@ class PointPredictor(nn.Module):
         super().__init__()
         self.model = model
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Logits [1, batch, classes]."""
+    def outputs(self, x: Tensor) -> Tensor:
+        """Outputs [1, batch, outputs]."""
         return self.model(x).unsqueeze(0)
 
 
 @dataclass(frozen=True)
 class MAP:
-    """Maximum a posteriori: cross-entropy with the recipe's weight decay as a Gaussian prior.
+    """Maximum a posteriori: the likelihood's loss with the recipe's weight decay as a Gaussian prior."""
 
-    Attributes:
-        member: which initial weights and batch order; an ensemble's members differ in this alone.
-    """
-
-    member: int = 0
-
-    map_equivalent = {"member": 0}
+    map_equivalent = {}
 
     def predictor(self, problem: Problem) -> PointPredictor:
         """An untrained network."""
-        return PointPredictor(problem.new_model(self.member))
+        return PointPredictor(problem.new_model().eval())
 
     def fit(self, problem: Problem) -> PointPredictor:
         """Train the network by the recipe."""
         predictor = self.predictor(problem)
-        train(predictor.model, problem, member=self.member)
+        train(predictor.model, problem)
         return predictor

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import Ge, Lt
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from baselines.heads import find_head
 from baselines.protocol import Problem, Unsupported
 from baselines.seeds import derive_seed
 from baselines.train import train
 
-GATES = (nn.MultiheadAttention, nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.Hardsigmoid)
-"""Live among torch's activations, yet gate or normalize: dropping them is another method."""
+GATES = ("sigmoid", "softmax", "softmin", "attention")
+"""Live among activations, in torch's and timm's, yet gate or normalize: dropping them is another method."""
 
 
 class FixedMasks(TorchFunctionMode):
     """Within it, every call of a dropout function applies a mask that depends on the pass and the call alone.
 
-    A mask is shared by the batch: one pass is one thinned network, and an image's logits do not depend on its
+    A mask is shared by the batch: one pass is one thinned network, and an example's outputs do not depend on its
     neighbours. Functions are caught rather than modules because many timm models call dropout without a module.
+
+    Args:
+        seed: of the masks.
+        index: of the pass.
+        masks: (pass, call) -> the mask of that call, on its device: filled here, and used again for every batch.
     """
 
-    def __init__(self, seed: int, index: int) -> None:
+    def __init__(self, seed: int, index: int, masks: dict[tuple[int, int], Tensor]) -> None:
         super().__init__()
-        self.seed, self.index, self.calls = seed, index, 0
+        self.seed, self.index, self.masks, self.calls = seed, index, masks, 0
 
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -36,11 +43,21 @@ class FixedMasks(TorchFunctionMode):
             return func(*args, **kwargs)
         x = args[0] if args else kwargs["input"]
         p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.index, self.calls))
         self.calls += 1
+        if not p:
+            return x
         kept = x.shape[1:] if func is F.dropout else (x.shape[1], *[1] * (x.dim() - 2))
-        mask = torch.rand(kept, generator=generator) >= p
-        return x * (mask.to(x.device, x.dtype) / (1 - p))
+        return x * self._mask(tuple(kept), p, x.device) * (1 / (1 - p))
+
+    def _mask(self, shape: tuple[int, ...], p: float, device: torch.device) -> Tensor:
+        """One byte a unit; drawn on the CPU, so that every device has the same."""
+        key = (self.index, self.calls)
+        mask = self.masks.get(key)
+        if mask is None or mask.shape != shape or mask.device != device:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, *key))
+            with torch.inference_mode(False):  # whoever asks first, gradients may be wanted later
+                mask = self.masks[key] = (torch.rand(shape, generator=generator) >= p).to(device)
+        return mask
 
 
 class MCDropoutPredictor(nn.Module):
@@ -49,12 +66,13 @@ class MCDropoutPredictor(nn.Module):
     def __init__(self, model: nn.Module, passes: int, seed: int) -> None:
         super().__init__()
         self.model, self.passes, self.seed = model, passes, seed
+        self._masks: dict[tuple[int, int], Tensor] = {}
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Logits [passes, batch, classes]."""
+    def outputs(self, x: Tensor) -> Tensor:
+        """Outputs [passes, batch, outputs]."""
         out = []
         for index in range(self.passes):
-            with FixedMasks(self.seed, index):
+            with FixedMasks(self.seed, index, self._masks):
                 out.append(self.model(x))
         return torch.stack(out)
 
@@ -65,24 +83,24 @@ class MCDropout:
 
     Attributes:
         rate: probability of dropping a unit, when training and predicting.
-        placement: ``all``: after every activation; ``head``: before the last linear layer only.
+        placement: ``all``: after every activation; ``head``: before the head only.
         passes: number of masks to predict with.
     """
 
-    rate: float = 0.1
+    rate: Annotated[float, Ge(0), Lt(1)] = 0.1
     placement: Literal["all", "head"] = "all"
-    passes: int = 32
+    passes: Annotated[int, Ge(1)] = 32
 
     map_equivalent = {"rate": 0.0}
 
     def predictor(self, problem: Problem) -> MCDropoutPredictor:
         """An untrained network with its dropout in place."""
-        model = problem.new_model()
+        model = problem.new_model().eval()
         if self.placement == "all":
             add_after_activations(model, self.rate)
         else:
-            add_before_head(model, self.rate)
-        return MCDropoutPredictor(model, self.passes, derive_seed(problem.seeds.noise, "masks"))
+            add_before(find_head(model, problem.example), self.rate)
+        return MCDropoutPredictor(model, self.passes, problem.seeds.noise("masks"))
 
     def fit(self, problem: Problem) -> MCDropoutPredictor:
         """Train with dropout by the recipe."""
@@ -91,30 +109,41 @@ class MCDropout:
         return predictor
 
 
+def activations(model: nn.Module) -> dict[str, nn.Module]:
+    """Activation modules of torch and timm by name, without those that gate or normalize.
+
+    A gate is known by what it computes (`GATES`, in the name of its class) or by timm's name for it, ``gate``.
+    """
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if "activation" in type(module).__module__
+        and not any(word in type(module).__name__.lower() for word in GATES)
+        and name.rpartition(".")[2] != "gate"
+    }
+
+
 def add_after_activations(model: nn.Module, rate: float) -> None:
     """Drop units after every activation module, in place.
 
     Raises:
         Unsupported: the model has no activation modules.
     """
-    found = [m for m in model.modules() if "activation" in type(m).__module__ and not isinstance(m, GATES)]
+    found = activations(model)
     if not found:
         raise Unsupported(f"{type(model).__name__} has no activation modules: use placement=head")
 
     def drop(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         return F.dropout(output, rate, module.training)
 
-    for module in found:
+    for module in found.values():
         module.register_forward_hook(drop)
 
 
-def add_before_head(model: nn.Module, rate: float) -> None:
-    """Drop the inputs of the last linear layer, in place."""
-    heads = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    if not heads:
-        raise Unsupported(f"{type(model).__name__} has no linear layer to drop before: use placement=all")
+def add_before(head: nn.Linear, rate: float) -> None:
+    """Drop the inputs of a layer, in place."""
 
     def drop(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         return F.dropout(inputs[0], rate, module.training), *inputs[1:]
 
-    heads[-1].register_forward_pre_hook(drop)
+    head.register_forward_pre_hook(drop)

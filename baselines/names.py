@@ -1,23 +1,55 @@
-"""Names that people type: what to say when one is wrong."""
+"""Names that people type or packages bring: what they look like, and what to say when one is wrong."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+"""Names of methods, tasks, suites and data sets: fit for a file's name, a cell of any table and a shell."""
+LABEL = re.compile(r"[a-z0-9][A-Za-z0-9 _.,=()'+/-]{0,199}")
+"""What a row may be called: a method spec in printable ASCII, with nothing that marks up text anywhere."""
+
+
+def one_line(text: str) -> str:
+    """``text`` with everything escaped that does not print: line ends, controls, bidi marks, lone surrogates.
+
+    Example:
+        >>> one_line("two\\nlines")
+        'two\\\\nlines'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class UserError(ValueError):
     """Something the user gave is wrong. The message is one line: what is wrong, where, what would be right."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a ``name`` that is not among the ``known`` ones, with the nearest of them.
+    """The error for a ``name`` that is not among the ``known`` ones, with the nearest of them, whatever the case.
 
     Example:
         >>> str(unknown("method", "mpa", ["map", "laplace"]))
         "unknown method 'mpa': did you mean 'map'? (laplace, map)"
     """
     choices = sorted(known)
-    near = get_close_matches(name, choices, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else "there is:"
+    folded = {choice.casefold(): choice for choice in choices}
+    near = get_close_matches(name[:200].casefold(), folded, n=1, cutoff=0.5)
+    hint = f"did you mean '{folded[near[0]]}'?" if near else "there is:"
     return UserError(f"unknown {kind} '{name}': {hint} ({', '.join(choices) or 'none'})")
+
+
+def check_name(kind: str, name: str) -> str:
+    """``name`` itself, if a ``kind`` (method, task ...) may be called that.
+
+    Raises:
+        UserError: it may not.
+    """
+    if not NAME.fullmatch(name) or len(name) > 80:
+        rule = "lower-case letters, digits, '_', '.' and '-' only, a letter or digit first, 80 at most"
+        raise UserError(f"a {kind} cannot be called '{name[:80]}': {rule}")
+    return name

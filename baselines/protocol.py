@@ -8,8 +8,10 @@ fitted holds no evaluation data. The protocol is structural: a method from elsew
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from baselines.seeds import Seeds, key_of
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
     from baselines.likelihood import Likelihood
     from baselines.recipe import Recipe
-    from baselines.seeds import Seeds
 
 
 class Unsupported(Exception):
@@ -56,9 +57,9 @@ class Predictor(Protocol):
 class Method(Protocol):
     """Hyperparameters, and the two things one can do with them.
 
-    It may have three more attributes: ``recipe_changes``, a mapping of recipe fields that it must change, which stands
-    in its record; ``uses``, pairs (method, member) of the fits that it asks its problem for, which are then made once
-    for all who use them; ``map_equivalent``, hyperparameters with which it is MAP.
+    It may have three more attributes: ``recipe_changes``, recipe fields that it must change, which stand in its record;
+    ``uses``, pairs (method, member) of the fits that it asks its problem for, which are made once for all who use them;
+    ``map_equivalent``, hyperparameters with which it is MAP.
     """
 
     def predictor(self, problem: Problem) -> Predictor:
@@ -90,14 +91,6 @@ class BatchSource(Protocol):
         ...
 
 
-def _no_progress(done: int, total: int) -> None:
-    """Report nothing."""
-
-
-def _fit_here(method: Method, problem: Problem) -> Predictor:
-    return method.fit(problem)
-
-
 @dataclass(frozen=True)
 class Problem:
     """All that a method may know. A changed one (`dataclasses.replace`) is another problem, and its fits are others.
@@ -112,6 +105,7 @@ class Problem:
         make_model: (seed) -> a new network on ``device`` with initial weights that the seed decides.
         fitter: (method, problem) -> its fitted predictor; the harness gives one that knows what is fitted already.
         progress: (steps done, steps in all), called now and then by the training loop.
+        declared: the task's recipe, and what the changes that the method declares have made of it.
     """
 
     likelihood: Likelihood
@@ -122,21 +116,27 @@ class Problem:
     device: torch.device
     seeds: Seeds
     make_model: Callable[[int], nn.Module] = field(repr=False)
-    fitter: Callable[[Method, Problem], Predictor] = field(default=_fit_here, repr=False)
-    progress: Callable[[int, int], None] = field(default=_no_progress, repr=False)
+    fitter: Callable[[Method, Problem], Predictor] = field(default=lambda method, own: method.fit(own), repr=False)
+    progress: Callable[[int, int], None] = field(default=lambda done, total: None, repr=False)
+    declared: tuple[Recipe, Recipe] | None = field(default=None, repr=False)
 
     def new_model(self) -> nn.Module:
         """A network with the initial weights of this seed and member: the same for every method."""
         return self.make_model(self.seeds.weights)
 
     def member(self, index: int) -> Problem:
-        """The problem of an ensemble's member: other initial weights, order and noise. Member 0 is the problem itself."""
+        """Another member's problem: other initial weights, order and noise. Member 0 is the problem itself."""
         return replace(self, seeds=self.seeds.of_member(index))
 
     def of(self, method: Method) -> Problem:
-        """The problem as ``method`` is given it: with the recipe that it declares, and noise of its own."""
-        recipe = self.recipe.model_copy(update=recipe_changes(method))
-        return replace(self, recipe=recipe, seeds=replace(self.seeds, method=key_of(method)))
+        """The problem as ``method`` is given it: with noise of its own, and the task's recipe changed as it declares.
+
+        What another method has declared to change is undone first; a recipe that somebody has *replaced* stays.
+        """
+        task = self.declared[0] if self.declared and self.declared[1] == self.recipe else self.recipe
+        recipe = task.changed(recipe_changes(method))
+        seeds = replace(self.seeds, method=key_of(method))
+        return replace(self, recipe=recipe, seeds=seeds, declared=(task, recipe))
 
     def fit(self, method: Method) -> Predictor:
         """Fit a method on this problem, or take it from where it has been fitted already (Laplace on MAP)."""
@@ -146,12 +146,3 @@ class Problem:
 def recipe_changes(method: Method) -> dict[str, Any]:
     """What ``method`` declares to change in the task's recipe."""
     return dict(getattr(method, "recipe_changes", {}))
-
-
-def key_of(method: Method) -> str:
-    """A method's class and all its hyperparameters in words: equal for equal methods, on every machine."""
-    if not is_dataclass(method):
-        return type(method).__name__
-    values = ((one.name, getattr(method, one.name)) for one in fields(method))
-    words = (f"{name}={key_of(value) if is_dataclass(value) else repr(value)}" for name, value in values)
-    return f"{type(method).__name__}({', '.join(words)})"

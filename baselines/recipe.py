@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from baselines.names import UserError, unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -39,10 +42,27 @@ class Recipe(BaseModel):
             raise ValueError("give exactly one of epochs and max_steps")
         return self
 
+    def changed(self, changes: Mapping[str, Any]) -> Recipe:
+        """This recipe with some fields changed. One of ``epochs`` and ``max_steps`` takes the place of the other.
+
+        Raises:
+            UserError: there is no such field, or its value is none that a recipe may have.
+        """
+        for name in changes:
+            if name not in Recipe.model_fields:
+                raise unknown("field of a recipe in recipe_changes", name, Recipe.model_fields)
+        length = {"epochs": None, "max_steps": None} if changes.keys() & {"epochs", "max_steps"} else {}
+        try:
+            return Recipe.model_validate(self.model_dump() | length | dict(changes))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "length"
+            raise UserError(f"recipe_changes {dict(changes)}: {where}: {first['msg'].lower()}") from None
+
     def steps(self, num_examples: int) -> int:
-        """Optimizer steps for ``num_examples`` training images; an incomplete last batch of an epoch is left out."""
+        """Optimizer steps for ``num_examples`` training examples; an incomplete last batch of an epoch is left out."""
         return (self.epochs or 0) * self.steps_per_epoch(num_examples) if self.max_steps is None else self.max_steps
 
     def steps_per_epoch(self, num_examples: int) -> int:
-        """Full batches in one pass over ``num_examples`` images, at least one."""
+        """Full batches in one pass over ``num_examples`` examples, at least one."""
         return max(1, num_examples // self.batch_size)

@@ -1,4 +1,4 @@
-"""Which methods there are, and what their hyperparameters are: read from their source, without importing torch.
+"""Which methods there are, and what their hyperparameters are: read from their source, without importing anything.
 
 A method is found by name among the entry points of group ``ivi.baselines``, or in a file (``path/to/file.py:Class``).
 `variants.toml` names method specs that deserve a name of their own.
@@ -8,85 +8,103 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
-import importlib.util
+import os
+import re
 import tomllib
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import ValidationError
 
-from baselines.names import UserError, unknown
-from baselines.protocol import Method
+from baselines.names import UserError, check_name, one_line, unknown
+from baselines.reading.fields import Hyperparameter, hyperparameters, message
+from baselines.reading.lookup import OWN, PACKAGE, ClassSource, Lookup
+from baselines.reading.sources import Modules, modules_of
 
 GROUP = "ivi.baselines"
-SCALARS = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
+VALUE = re.compile(r"(?P<module>\w+(\.\w+)*)\s*:\s*(?P<cls>\w+(\.\w+)*)\s*(\[.*\])?")
+"""What an entry point means: ``module:Class``, with extras that are of no matter here."""
 
 
 @dataclass(frozen=True)
 class MethodClass:
-    """A method's class as its source file describes it.
+    """A method's class as its source describes it.
 
     Attributes:
         name: what it is called on the command line.
-        target: ``module:Class`` or ``/path/file.py:Class``.
-        package: distribution that brought it; None for a file.
+        target: where it is defined: ``module:Class`` or ``/path/file.py:Class``.
+        package: distribution that brought it, and its version; None for a file.
         summary: first line of its docstring.
         source: its file.
-        defaults: hyperparameters and their default values.
-        fields: pydantic model that checks hyperparameters.
+        source_sha256: hash of its file; of the hashes of all files, where it inherits from classes of others.
+        hyperparameters: its fields, inherited ones included.
     """
 
     name: str
     target: str
     package: str | None
+    package_version: str | None
     summary: str
     source: Path
-    defaults: dict[str, Any]
-    fields: type[BaseModel]
+    source_sha256: str
+    hyperparameters: dict[str, Hyperparameter] = field(repr=False)
 
     @property
-    def source_sha256(self) -> str:
-        """Hash of the source file."""
-        return hashlib.sha256(self.source.read_bytes()).hexdigest()
+    def defaults(self) -> dict[str, Any]:
+        """Hyperparameters and their default values."""
+        return {name: one.default for name, one in self.hyperparameters.items()}
 
     def resolve(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """All hyperparameters, checked, from those that were passed.
+        """All hyperparameters, checked, from those that were passed. One that is a method stays a spec.
 
         Raises:
-            UserError: an unknown name or a value of the wrong type.
+            UserError: an unknown name, or a value of the wrong type or out of bounds.
         """
         for key in parameters:
-            if key not in self.defaults:
-                raise unknown(f"parameter of method '{self.name}'", key, self.defaults)
-        try:
-            return self.fields(**parameters).model_dump()
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(
-                f"method '{self.name}': {first['loc'][0]}={first['input']!r}: {first['msg'].lower()}"
-            ) from None
-
-    def create(self, parameters: dict[str, Any]) -> Method:
-        """Import the class and make the method. The only place here that runs its code."""
-        return _import(self.target)(**parameters)
+            if key not in self.hyperparameters:
+                raise unknown(f"parameter of method '{self.name}'", key, self.hyperparameters)
+        resolved = self.defaults
+        for key, value in parameters.items():
+            try:
+                checked = self.hyperparameters[key].check.validate_python(value)
+            except ValidationError as error:
+                raise UserError(f"method '{self.name}': {key}={value!r}: {message(error)}") from None
+            if checked != resolved[key] or isinstance(checked, bool) != isinstance(resolved[key], bool):
+                resolved[key] = checked  # 1.0 for a default of 1 would be another method to a hash, and to nobody else
+        return resolved
 
 
-@cache
+@dataclass(frozen=True)
+class _Package:
+    """A distribution that declares methods, by its normalized name."""
+
+    name: str
+    version: str
+    distribution: Distribution
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One entry point: the name it declares, and the class, or why there is none."""
+
+    name: str
+    package: str
+    method: MethodClass | str
+
+
 def known_methods() -> dict[str, MethodClass]:
-    """Every installed method by name."""
-    found = {}
-    for point in entry_points(group=GROUP):
-        module, _, cls = point.value.partition(":")
-        spec = importlib.util.find_spec(module)
-        if spec is None or spec.origin is None:
-            raise UserError(f"method '{point.name}': its module {module} cannot be found; is its package whole?")
-        package = point.dist.name if point.dist else None
-        found[point.name] = describe(point.name, point.value, Path(spec.origin), cls, package)
-    return found
+    """Every installed method that can be used, by name: the built-in ones first."""
+    return {name: entry.method for name, entry in _installed().items() if isinstance(entry.method, MethodClass)}
+
+
+def unavailable() -> dict[str, str]:
+    """Why a declared method cannot be used, by name."""
+    return {one_line(name): entry.method for name, entry in _installed().items() if isinstance(entry.method, str)}
 
 
 @cache
@@ -96,73 +114,137 @@ def variants() -> dict[str, str]:
 
 
 def find(name: str) -> MethodClass:
-    """The method called ``name``, or the class in a file for ``path/to/file.py:Class``.
+    """The method called ``name`` or ``package/name``, or the class in a file for ``path/to/file.py:Class``.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, it cannot be used, or several packages have one of that name.
     """
     path, separator, cls = name.rpartition(":")
     if separator and path.endswith(".py"):
-        file = Path(path).resolve()
-        if not file.is_file():
-            raise UserError(f"no such file: {path} (a method from a file is written path/to/file.py:Class)")
-        return describe(name, f"{file}:{cls}", file, cls, None)
-    methods = known_methods()
-    if name not in methods:
-        raise unknown("method", name, [*methods, *variants()])
-    return methods[name]
+        return _in_file(path, cls)
+    entries = _installed()
+    entry = entries.get(name) or next((e for e in entries.values() if name == f"{e.package}/{e.name}"), None)
+    if entry is None:
+        same = [key for key, one in entries.items() if one.name == name]
+        if same:
+            raise UserError(f"several packages have a method '{name}': write {' or '.join(same)}")
+        raise unknown("method", name, [*known_methods(), *variants()])
+    if isinstance(entry.method, str):
+        raise UserError(f"method '{name}' is unavailable: {entry.method}")
+    return entry.method
 
 
-def describe(name: str, target: str, source: Path, cls: str, package: str | None) -> MethodClass:
-    """Read class ``cls`` of file ``source`` without running it."""
-    try:
-        tree = ast.parse(source.read_text())
-    except SyntaxError as error:
-        raise UserError(f"{source}:{error.lineno}: {error.msg}") from None
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    if cls not in classes:
-        raise unknown(f"class in {source}", cls, classes)
-    node = classes[cls]
-    fields: dict[str, Any] = {}
-    for statement in node.body:
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            fields[statement.target.id] = (_type(statement.annotation), _default(statement, source))
-    model = create_model(cls, __config__=ConfigDict(strict=True, extra="forbid"), **fields)
-    summary = (ast.get_docstring(node) or "").strip().partition("\n")[0]
-    defaults = {key: default for key, (_, default) in fields.items()}
-    return MethodClass(name, target, package, summary, source, defaults, model)
+def _in_file(path: str, cls: str) -> MethodClass:
+    file = Path(os.path.abspath(path))
+    if not os.path.lexists(file):
+        raise UserError(f"no such file: {path} (a method from a file is written path/to/file.py:Class)")
+    lookup = Lookup(Modules((("method", file),)))
+    found = lookup.find("method", cls)
+    name = check_name("method", snake_case(cls.rpartition(".")[2]))
+    if name in _reserved():
+        raise UserError(f"class {cls} of {path} would be called '{name}', which is a built-in name: rename the class")
+    return _described(name, found, lookup, None, None, f"{file}:{found.qualname}")
 
 
-def _default(statement: ast.AnnAssign, source: Path) -> Any:
-    try:
-        return ast.literal_eval(statement.value)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        raise UserError(
-            f"{source}:{statement.lineno}: every hyperparameter needs a default that is a plain number, string or bool"
-        ) from None
+def snake_case(name: str) -> str:
+    """A class's name as a method's.
+
+    Example:
+        >>> [snake_case(name) for name in ("LastLayerEnsemble", "MCDropout", "SWAG", "Rank2VI")]
+        ['last_layer_ensemble', 'mc_dropout', 'swag', 'rank2_vi']
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().strip("_")
 
 
-def _type(node: ast.expr) -> Any:
-    """The type an annotation means, Any where it is not a plain one."""
-    match node:
-        case ast.Name(id) if id in SCALARS:
-            return SCALARS[id]
-        case ast.Constant(None):
-            return None
-        case ast.BinOp(left, ast.BitOr(), right):
-            return _type(left) | _type(right)
-        case ast.Subscript(ast.Name("Literal"), values):
-            choices = ast.literal_eval(values)
-            return Literal[choices if isinstance(choices, tuple) else (choices,)]  # type: ignore[valid-type]
-    return Any
+def _described(
+    name: str, cls: ClassSource, lookup: Lookup, package: str | None, version: str | None, target: str
+) -> MethodClass:
+    fields, classes = hyperparameters(cls, lookup)
+    files = list(dict.fromkeys(one.source.sha256 for one in classes))
+    whole = files[0] if len(files) == 1 else hashlib.sha256("\n".join(files).encode()).hexdigest()
+    summary = one_line((ast.get_docstring(cls.node) or "").strip().partition("\n")[0])
+    return MethodClass(name, target, package, version, summary, cls.source.path, whole, fields)
 
 
-def _import(target: str) -> Any:
-    module_name, _, cls = target.rpartition(":")
-    if not module_name.endswith(".py"):
-        return getattr(importlib.import_module(module_name), cls)
-    spec = importlib.util.spec_from_file_location(Path(module_name).stem, module_name)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, cls)
+@cache
+def _installed() -> dict[str, _Entry]:
+    """Every declared method by the name that tells it from all others, the built-in ones first."""
+    entries = [entry for package in _packages() for entry in _entries(package)]
+    own = [entry for entry in entries if entry.package == PACKAGE]
+    found = {entry.name: entry for entry in sorted(own, key=lambda one: isinstance(one.method, MethodClass))}
+    reserved = {*found, *variants()}
+    others = sorted((entry for entry in entries if entry.package != PACKAGE), key=lambda one: (one.name, one.package))
+    named = Counter(entry.name for entry in others)
+    for entry in others:
+        alone = entry.name not in reserved and named[entry.name] == 1
+        key = entry.name if alone else f"{entry.package}/{entry.name}"
+        method = entry.method if isinstance(entry.method, str) else replace(entry.method, name=key)
+        found[key] = _Entry(entry.name, entry.package, method)
+    return found
+
+
+def _reserved() -> set[str]:
+    return {entry.name for entry in _installed().values() if entry.package == PACKAGE} | set(variants())
+
+
+def _packages() -> Iterator[_Package]:
+    """Every distribution that declares methods; of two with one name the first, as in an import.
+
+    Ours is the exception: whatever calls itself that comes through, and `_method` takes our own files alone.
+    """
+    seen: set[str] = set()
+    for distribution in distributions():
+        try:
+            if GROUP not in (distribution.read_text("entry_points.txt") or ""):
+                continue
+            metadata = distribution.metadata
+            name, version = re.sub(r"[-_.]+", "-", str(metadata["Name"])).lower(), str(metadata["Version"])
+        except Exception:  # noqa: BLE001, S112 - metadata that cannot be read declares nothing
+            continue
+        if name == PACKAGE or name not in seen:
+            yield _Package(name, one_line(version)[:80], distribution)
+        seen.add(name)
+
+
+def _entries(package: _Package) -> Iterator[_Entry]:
+    declared: dict[str, set[str]] = {}
+    for name, value in _lines(package.distribution.read_text("entry_points.txt") or ""):
+        declared.setdefault(name, set()).add(value)
+    for name, values in declared.items():
+        try:
+            if len(values) > 1:
+                raise UserError(f"package {package.name} declares it {len(values)} times")
+            yield _Entry(name, package.name, _method(package, name, values.pop()))
+        except UserError as error:
+            yield _Entry(name, package.name, str(error))
+        except Exception as error:  # noqa: BLE001 - what a stranger's package may do wrong has no end
+            yield _Entry(name, package.name, one_line(f"it cannot be read: {type(error).__name__}: {error}"[:300]))
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Names and values of our group. A line that is neither a section nor an assignment harms nothing but itself."""
+    section = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            section = line.strip("[]").strip()
+        elif section == GROUP and line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            yield name.strip(), value.strip()
+
+
+def _method(package: _Package, name: str, value: str) -> MethodClass:
+    check_name("method", name)
+    check_name("package", package.name)
+    match = VALUE.fullmatch(value)
+    if match is None:
+        raise UserError(f"its entry point is '{value[:80]}'; an entry point is written module:Class")
+    lookup = Lookup(OWN if package.name == PACKAGE else modules_of(package.distribution))
+    cls = lookup.find(match["module"], match["cls"])
+    if package.name != PACKAGE and cls.module.partition(".")[0] == "baselines":
+        raise UserError(f"its class {cls.qualname} is {PACKAGE}'s; a method of another package is a class of its own")
+    return _described(name, cls, lookup, package.name, package.version, f"{cls.module}:{cls.qualname}")
+
+
+def forget() -> None:
+    """Read the sources again when they are next asked for."""
+    _installed.cache_clear()

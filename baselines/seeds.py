@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 
 def derive_seed(*keys: int | str) -> int:
@@ -17,13 +17,22 @@ def derive_seed(*keys: int | str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+def key_of(method: object) -> str:
+    """A method's class and all its hyperparameters in words: equal for equal methods, on every machine."""
+    if not is_dataclass(method):
+        return type(method).__name__
+    values = ((one.name, getattr(method, one.name)) for one in fields(method))
+    words = (f"{name}={key_of(value) if is_dataclass(value) else repr(value)}" for name, value in values)
+    return f"{type(method).__name__}({', '.join(words)})"
+
+
 @dataclass(frozen=True)
 class Seeds:
     """The random axes of a fit.
 
     ``init`` (initial weights) and ``order`` (of batches) are the same for every method of a seed, so that differences
     between methods are paired. Noise (dropout masks, weight draws) is the method's own: ``method`` says whose, as
-    `baselines.protocol.key_of` writes it, never as a table calls it. Members of an ensemble differ in all three. The
+    `key_of` writes it, never as a table calls it. Members of an ensemble differ in all three. The
     split of the data is the task's, the same for every seed, so that all runs are judged on the same test data.
     """
 
@@ -36,7 +45,8 @@ class Seeds:
     @classmethod
     def of(cls, task: str, seed: int) -> Seeds:
         """Seeds of one run."""
-        return cls(*(derive_seed(axis, task, seed) for axis in ("init", "order", "noise")))
+        init, order, root = (derive_seed(axis, task, seed) for axis in ("init", "order", "noise"))
+        return cls(init, order, root)
 
     @property
     def weights(self) -> int:

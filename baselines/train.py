@@ -29,7 +29,7 @@ class Diverged(TrainingError):
 
 
 def expected_loss(problem: Problem) -> Loss:
-    """The likelihood's mean loss of one forward pass, nats. For a variational network: one draw of the expected loss."""
+    """The likelihood's mean loss of one pass, nats; of a variational network, one draw of the expected loss."""
     return lambda model, x, y: problem.likelihood.loss(model(x), y)
 
 
@@ -51,7 +51,8 @@ def train(
         groups: optimizer groups, each with ``params`` and perhaps ``lr`` and ``weight_decay``; all parameters in one
             group by default.
         optimizer: groups -> the optimizer; the recipe's by default. Its ``step`` is handed a closure that computes loss
-            and gradient anew, so that an optimizer may look at several points; the schedule scales each group's ``lr``.
+            and gradient anew and returns the loss, which ``step`` returns in turn: an optimizer may look at several
+            points. The schedule scales each group's ``lr``.
         after_step: (steps done, steps in all), called after every step: running averages, snapshots.
 
     Raises:
@@ -75,8 +76,9 @@ def train(
         if after_step is not None:
             after_step(step + 1, total)
         if (step + 1) % CHECK_EVERY == 0 or step + 1 == total:
-            if not math.isfinite(float(value)):
-                raise Diverged(f"the loss is {float(value)} at step {step + 1} of {total}")
+            reached = float(torch.as_tensor(value).detach())
+            if not math.isfinite(reached):
+                raise Diverged(f"the loss is {reached} at step {step + 1} of {total}")
             problem.progress(step + 1, total)
     if unreached:
         raise TrainingError(f"parameters that no gradient ever reached: {', '.join(unreached)}")
@@ -85,7 +87,7 @@ def train(
 
 def _closure(
     model: nn.Module, problem: Problem, optimizer: Optimizer, loss: Loss, x: Tensor, y: Tensor
-) -> Callable[[], Tensor]:
+) -> Callable[[], Any]:  # torch's stubs say float, its optimizers return what the closure returns
     recipe = problem.recipe
 
     def compute() -> Tensor:
@@ -134,8 +136,8 @@ def _batches(problem: Problem, total: int) -> Iterator[tuple[Tensor, Tensor]]:
     step, epoch = 0, 0
     while step < total:
         for batch in problem.train.shuffled(problem.recipe.batch_size, problem.seeds.epoch(epoch)):
-            if step == total:
-                return
             yield batch
             step += 1
+            if step == total:
+                return
         epoch += 1

@@ -10,25 +10,24 @@ from torch import Tensor, nn
 import ivi
 from baselines.protocol import Problem
 from baselines.recipe import Recipe
-from baselines.seeds import derive_seed
 
 
 class VariationalPredictor(nn.Module):
-    """A network of `ivi.variationalize` and the draws that it predicts with."""
+    """A network of `ivi.variationalize` and the draws that it predicts with, which are kept as a seed."""
 
-    def __init__(self, net: nn.Module, draws: int, problem: Problem, head_draws: int = 1) -> None:
+    def __init__(self, net: nn.Module, problem: Problem, draws: int, head_draws: int = 1) -> None:
         super().__init__()
         self.net = net
-        self.draws = ivi.sample_draws(net, draws, noise_generator(problem, "predict"), head_draws=head_draws)
+        self.draws = ivi.seeded_draws(net, draws, problem.seeds.noise("predict"), head_draws=head_draws)
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Logits [draws times head draws, batch, classes]."""
+    def outputs(self, x: Tensor) -> Tensor:
+        """Outputs [draws times head draws, batch, outputs]."""
         return ivi.predict(self.net, x, self.draws)
 
 
 def noise_generator(problem: Problem, purpose: str) -> torch.Generator:
     """The method's own noise for one purpose; the same numbers on every device."""
-    return torch.Generator().manual_seed(derive_seed(problem.seeds.noise, purpose))
+    return torch.Generator().manual_seed(problem.seeds.noise(purpose))
 
 
 def optimizer_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
@@ -39,8 +38,3 @@ def optimizer_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         | ({"weight_decay": 0.0} if group["kind"] == "covariance" else {})
         for group in groups
     ]
-
-
-def example(problem: Problem) -> Tensor:
-    """A batch to trace a forward pass with."""
-    return torch.zeros(1, *problem.input_shape, device=problem.device)

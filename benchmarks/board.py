@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Shown:
         return replace(made, rows=rows)
 
 
-def load(folder: Path, suite: str | None, seeds: int | None) -> Shown:
+def load(folder: Path, suite: str | None, seeds: Collection[int] | None) -> Shown:
     """What ``folder`` holds of ``suite``, a name or a TOML file; None: everything.
 
     Raises:
@@ -73,8 +74,8 @@ def load(folder: Path, suite: str | None, seeds: int | None) -> Shown:
         where = f"no records in {folder}" if suite is None else f"no records of {suite} in {folder}"
         raise UserError(f"{where}: make them with 'ivi run {suite or 'quick'}', or name the folder with --folder")
     if seeds is not None:
-        results = [result for result in results if result.seed < seeds]
-        plan = plan and plan.model_copy(update={"runs": tuple(run for run in plan.runs if run.seed < seeds)})
+        results = [result for result in results if result.seed in seeds]
+        plan = plan and plan.model_copy(update={"runs": tuple(run for run in plan.runs if run.seed in seeds)})
     title = f"all records in {folder}" if plan is None and tasks is None else plan.description if plan else f"{suite}"
     return Shown(results, plan, tasks, costs.records, findings, title)
 

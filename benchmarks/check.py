@@ -1,57 +1,95 @@
-"""`ivi check`: the conformance checks on a small real problem."""
+"""`ivi check`: the conformance checks on small real problems, and what a run's own process can reach."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from rich.console import Console
 from rich.text import Text
 
 from baselines.checks import CHECKS, CheckFailed, CheckSkipped, Subject
-from baselines.protocol import Method, Problem
+from baselines.protocol import Method, Problem, recipe_changes
 from baselines.spec import MethodSpec
-from benchmarks.problem import TaskData, load_task_data, make_problem
-from benchmarks.suite import Run, load_task
+from benchmarks.execute import LIMIT
+from benchmarks.measure.environment import Stack
+from benchmarks.measure.jobs import Failure, Found, SearchJob, Setting
+from benchmarks.measure.run import measure
+from benchmarks.prepare import prepare
+from benchmarks.problem import make_problem
+from benchmarks.sealing import open_fitting
+from benchmarks.suite import load_task
 
-TASK = "digits-mlp"
+TASKS = ("digits-mlp", "digits-cnn", "diabetes-mlp")
 UNSEEN = 60
+"""Validation examples that a method's outputs are looked at on."""
 
 
-def subject_of(spec: MethodSpec) -> Subject:
-    """The method on the task that takes seconds."""
-    task = load_task(TASK)
-    task_data: TaskData = load_task_data(task)
+@dataclass(frozen=True)
+class Case:
+    """A method on one task."""
+
+    setting: Setting
+    subject: Subject
+
+
+def case_of(spec: MethodSpec, name: str) -> Case:
+    """The method on the task ``name``, in problems like those of a run."""
+    task, device = load_task(name), torch.device("cpu")
+    data = prepare(task)
+    setting = Setting(task, data.folder, data.likelihood, spec, 0, "cpu", 1, Stack.now().code, LIMIT)
 
     def problem(method: Method, seed: int) -> Problem:
-        run = Run(task=task, method=spec, seed=seed)
-        return make_problem(run, task_data, method, lambda other, problem: other.fit(problem), lambda done, total: None)
+        parts = open_fitting(setting, device, task.recipe.changed(recipe_changes(method)))
+        return make_problem(replace(setting, seed=seed), parts).of(method)
 
     method = spec.create()
-    unseen, _ = next(task_data.source(task_data.evaluation["test"](), torch.device("cpu")).ordered(UNSEEN))
-    return Subject(method, problem, unseen)
+    unseen, _ = next(iter(problem(method, 0).validation.ordered(UNSEEN)))
+    return Case(setting, Subject(method, problem, unseen))
 
 
-def check_method(spec: MethodSpec, console: Console) -> bool:
+def no_evaluation_example_is_in_the_process_that_fits(case: Case) -> None:
+    """A real run's own process is searched after the fit: every tensor and array in it, wherever it hangs."""
+    found = measure(SearchJob(case.setting))
+    if isinstance(found, Failure):
+        raise CheckFailed(found.reason)
+    if isinstance(found, Found) and found.count:
+        raise CheckFailed(f"{found.count} evaluation examples are in memory after the fit: where did it get them?")
+
+
+def check_method(spec: MethodSpec, console: Console, tasks: tuple[str, ...] = TASKS) -> bool:
     """Run every check on the method ``spec``, show what holds, and say whether all does."""
     torch.set_num_threads(1)  # these networks are too small to share out
-    subject = subject_of(spec)
-    console.print(f"{spec.label} on {TASK}, {UNSEEN} unseen images")
     failed = 0
-    for check in CHECKS:
-        fact, start = check.__name__.replace("_", " "), time.perf_counter()
-        try:
-            check(subject)
-            mark, why = Text("holds  ", "green"), ""
-        except CheckSkipped as skipped:
-            mark, why = Text("skipped", "yellow"), str(skipped)
-        except CheckFailed as failure:
-            mark, why, failed = Text("fails  ", "red"), str(failure), failed + 1
-        except Exception as error:
-            mark, why, failed = Text("raises ", "red"), f"{type(error).__name__}: {error}", failed + 1
-        seconds = f"  {time.perf_counter() - start:.1f} s"
-        console.print(mark, fact, Text(seconds, "dim"), highlight=False)
-        if why:
-            console.print("        ", Text(why), highlight=False)
-    console.print(f"{failed} of {len(CHECKS)} checks failed" if failed else "every check holds that applies")
+    for name in tasks:
+        console.print(Text(f"{spec.label} on {name}", "bold"))
+        case = case_of(spec, name)
+        checks: list[tuple[str, Callable[[], None]]] = [
+            (check.__name__, partial(check, case.subject)) for check in CHECKS
+        ]
+        wall = no_evaluation_example_is_in_the_process_that_fits
+        checks.append((wall.__name__, partial(wall, case)))
+        failed += sum(not _holds(name, check, console) for name, check in checks)
+    console.print(f"{failed} checks failed" if failed else "every check holds that applies")
     return not failed
+
+
+def _holds(name: str, check: Callable[[], None], console: Console) -> bool:
+    start, good = time.perf_counter(), True
+    try:
+        check()
+        mark, why = Text("holds  ", "green"), ""
+    except CheckSkipped as skipped:
+        mark, why = Text("skipped", "yellow"), str(skipped)
+    except CheckFailed as failure:
+        mark, why, good = Text("fails  ", "red"), str(failure), False
+    except Exception as error:
+        mark, why, good = Text("raises ", "red"), f"{type(error).__name__}: {error}", False
+    seconds = Text(f"  {time.perf_counter() - start:.1f} s", "dim")
+    console.print(mark, Text(name.replace("_", " ")), seconds, highlight=False)
+    if why:
+        console.print("        ", Text(why), highlight=False)
+    return good

@@ -1,85 +1,136 @@
-"""Fits that several runs need: made once, kept on disk, their cost charged to everyone who uses them."""
+"""Fits that are made once for all who use them: addressed by content, kept while a suite is being made. No torch."""
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors import safe_open
-from safetensors.torch import save
+from baselines.spec import MethodSpec
+from benchmarks.measure.environment import Stack, version_of
+from benchmarks.measure.jobs import Failure, FitJob, Fitted, Setting, Use, Uses
+from benchmarks.prepare import Prepared
+from benchmarks.runs import Run, method_identity
+from leaderboard.identity import RULES, digest
+from leaderboard.store import write_once
 
-from baselines.protocol import Method, Predictor, Problem
-from baselines.spec import spec_of
-from benchmarks.clock import Clock, Reading
-from benchmarks.problem import TaskData, make_problem
-from benchmarks.suite import Run
-from leaderboard.record import write_once
+
+@dataclass
+class Fit:
+    """A node of the plan: one fit, and the fits it takes over.
+
+    Attributes:
+        key: says everything that the fitted state depends on.
+        needs: key under which the method asks for a fit -> the key of that node.
+        whole: whether a run is made of it, so that it is looked at closely.
+        failure: why it cannot be had.
+        sha256: of the state, once it was made or found.
+    """
+
+    key: str
+    title: str
+    setting: Setting
+    member: int
+    needs: Mapping[str, str]
+    whole: bool = False
+    failure: Failure | None = None
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
-class Fits:
-    """The fits of one process.
+class Spent:
+    """What a fit cost with all that it took over; ``shared``: seconds of the others' fits."""
 
-    Attributes:
-        folder: where fits are kept; files are named by run and ``code``, so that an edit makes old ones unreachable.
-        code: hash of this program.
-        run: the run that is being executed; others differ from it in the method.
-        task_data: the task's images.
-        clock: what is charged.
-        progress: (steps done, steps in all) of the fit that is going on.
-    """
+    seconds: float
+    shared: float
+    steps: int
+    memory: int | None
+
+
+@dataclass
+class FitStore:
+    """States of fits below a folder. What lies there is believed only as long as it is what was put there."""
 
     folder: Path
-    code: str
-    run: Run
-    task_data: TaskData
-    clock: Clock
-    progress: Callable[[int, int], None]
+    known: dict[str, str] = field(default_factory=dict)
 
-    def fit(self, method: Method, run: Run) -> tuple[Predictor, Problem, Reading]:
-        """The fitted ``method`` of ``run``, made now or taken from where it lies, with what it cost."""
-        problem = make_problem(run, self.task_data, method, self._reuse, self.progress)
-        path = self.folder / f"{run.run_id}-{self.code[:8]}.safetensors"
-        with _locked(path):
-            stored = path.exists()
-            with self.clock() as reading:
-                predictor = self._load(method, problem, path) if stored else method.fit(problem)
-            if not stored:
-                _save(path, predictor, reading)
-        return predictor, problem, reading
+    def put(self, key: str, fitted: Fitted, spent: Spent) -> str:
+        """Keep a fit and give the SHA-256 of its state."""
+        sha = hashlib.sha256(fitted.state).hexdigest()
+        about = {name: value for name, value in vars(fitted).items() if name != "state"}
+        words = json.dumps({"sha256": sha, "fitted": about, "spent": vars(spent)})
+        write_once(self.folder / f"{key}.safetensors", fitted.state, replace=True)
+        write_once(self.folder / f"{key}.json", words.encode(), replace=True)
+        self.known[key] = sha
+        return sha
 
-    def _reuse(self, method: Method, problem: Problem) -> Predictor:
-        spec = spec_of(method)
-        if spec is None:
-            return method.fit(problem)
-        mark = self.clock.mark()
-        predictor, _, cost = self.fit(method, self.run.model_copy(update={"method": spec}))
-        self.clock.charge(mark, cost, shared=cost.seconds)
-        return predictor
+    def get(self, key: str) -> tuple[Fitted, Spent] | None:
+        """A fit; None if it is not there, or is not what was put there."""
+        try:
+            about = json.loads((self.folder / f"{key}.json").read_bytes())
+            state = (self.folder / f"{key}.safetensors").read_bytes()
+            sha = hashlib.sha256(state).hexdigest()
+            if sha != about["sha256"] or sha != self.known.setdefault(key, sha):
+                return None
+            values = about["fitted"]
+            return Fitted(**values | {"state": state, "taken": tuple(values["taken"])}), Spent(**about["spent"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
-    def _load(self, method: Method, problem: Problem, path: Path) -> Predictor:
-        mark = self.clock.mark()
-        predictor = method.predictor(problem)
-        with safe_open(path, framework="pt", device=str(problem.device)) as file:
-            predictor.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 (not a dict)
-            cost = Reading(**json.loads(file.metadata()["reading"]))
-        self.clock.charge(mark, cost, shared=cost.shared)
-        return predictor
+    def forget(self, key: str) -> None:
+        """Let the fit be made again."""
+        self.known.pop(key, None)
+        for path in self.folder.glob(f"{key}.*"):
+            path.unlink(missing_ok=True)
 
-
-def _save(path: Path, predictor: Predictor, reading: Reading) -> None:
-    state = {key: value.detach().contiguous().clone() for key, value in predictor.state_dict().items()}
-    write_once(path, save(state, metadata={"reading": json.dumps(asdict(reading))}), replace=True)
+    def drop(self) -> None:
+        """Remove all of them: they are worth their disk only while a suite is being made."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Only one process at a time makes the fit at ``path``; the lock goes with the process, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def nodes_of(run: Run, uses: Uses, setting: Setting, stack: Stack) -> list[Fit]:
+    """The fit of ``run``, last, and before it those that it takes over."""
+    found: dict[str, Fit] = {}
+
+    def add(spec: MethodSpec, member: int, local: str, below: tuple[Use, ...]) -> str:
+        needs = {one.key: add(one.method, one.member, one.key, one.uses) for one in below}
+        key = _key(run.data, setting, spec, local, stack)
+        part = f" · member {member}" if member else ""
+        title = f"{run.task.name} · {spec.label} · seed {run.seed}{part}"
+        own = Setting(**vars(setting) | {"method": spec})
+        found.setdefault(key, Fit(key, title, own, member, needs))
+        return key
+
+    last = add(run.method, 0, uses.key, uses.uses)
+    found[last].whole = True
+    return list(found.values())
+
+
+def job_of(fit: Fit, states: Mapping[str, bytes]) -> FitJob:
+    """The job that makes ``fit``; ``states`` of all nodes that it needs, by their keys."""
+    shared = {local: states[key] for local, key in fit.needs.items()}
+    return FitJob(fit.setting, fit.member, shared, fit.whole)
+
+
+def spent_of(fitted: Fitted, others: Mapping[str, Spent]) -> Spent:
+    """What ``fitted`` cost with what it took over; ``others`` by the key under which it asked for them."""
+    taken = [others[key] for key in dict.fromkeys(fitted.taken) if key in others]
+    shared = sum(one.seconds for one in taken)
+    peaks = [one for one in (fitted.memory, *(one.memory for one in taken)) if one is not None]
+    steps = fitted.steps + sum(one.steps for one in taken)
+    return Spent(fitted.seconds + shared, shared, steps, max(peaks) if fitted.memory is not None else None)
+
+
+def _key(data: Prepared, setting: Setting, spec: MethodSpec, local: str, stack: Stack) -> str:
+    sets = data.manifest.sets
+    parts = [
+        [RULES, local, setting.seed, setting.device.partition(":")[0], setting.threads],
+        [setting.task.name, setting.task.model.model_dump(mode="json"), vars(setting.likelihood)],
+        [sets[name].model_dump() for name in ("train", "validation")],
+        [stack.code, stack.packages, version_of(spec.package) if spec.package else None],
+        method_identity(spec).model_dump(mode="json"),
+    ]
+    return digest(parts)[:32]

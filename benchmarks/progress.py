@@ -1,33 +1,38 @@
-"""What one sees while a suite runs: which runs, how far each is, time left for all."""
+"""What one sees while a suite runs: which jobs, how far each is, time left for all."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
-from benchmarks.suite import Run
+from benchmarks.measure.jobs import FitJob, Job, PredictJob
+from benchmarks.runs import Run
 from leaderboard.record import Record
 
-MARKS = {"ok": "[green]ok[/]", "skipped": "[yellow]skipped[/]"}
+STYLES = {"ok": "green", "skipped": "yellow"}
 
 
 class SuiteProgress:
-    """Bars on a terminal; one line per finished run everywhere.
+    """Bars on a terminal; one line per finished run everywhere. Nothing that a method says is read as markup.
 
     Args:
         console: where to draw.
-        seconds: run_id -> how long it may take (any unit), for all runs to come; the time left is reckoned from it.
+        seconds: run id -> how long it may take (any unit), for all runs to come; the time left is reckoned from it.
     """
 
     def __init__(self, console: Console, seconds: dict[str, float]) -> None:
         self.console, self.seconds = console, seconds
         self.bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[phase]}"),
+            TextColumn("{task.fields[phase]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -36,8 +41,8 @@ class SuiteProgress:
             disable=not console.is_terminal,
         )
         self.suite = self.bars.add_task("suite", total=sum(seconds.values()), phase="")
-        self.runs: dict[str, TaskID] = {}
-        self.done: dict[str, float] = {}
+        self.jobs: dict[str, TaskID] = {}
+        self.done: set[str] = set()
 
     def __enter__(self) -> SuiteProgress:
         self.bars.start()
@@ -48,27 +53,35 @@ class SuiteProgress:
     ) -> None:
         self.bars.stop()
 
-    def advance(self, run: Run, phase: str, done: int, total: int) -> None:
-        """A run says how far it is."""
-        if run.run_id not in self.runs:
-            self.runs[run.run_id] = self.bars.add_task(run.label, total=1.0, phase=phase)
-        fraction = done / max(1, total)
-        self.bars.update(self.runs[run.run_id], completed=fraction, phase=phase)
-        if phase == "fit":  # an ensemble fits several times: never go back
-            self.done[run.run_id] = max(self.done.get(run.run_id, 0.0), 0.9 * fraction)
-            self._update()
+    def take(self, reports: SimpleQueue[tuple[Any, str, int, int]]) -> None:
+        """Show what jobs have said of themselves since the last time."""
+        latest = {}
+        while not reports.empty():
+            job, phase, done, total = reports.get()
+            latest[title_of(job)] = (phase, done, total)
+        for title, (phase, done, total) in latest.items():
+            if title not in self.jobs:
+                self.jobs[title] = self.bars.add_task(title, total=1.0, phase=phase)
+            self.bars.update(self.jobs[title], completed=done / max(1, total), phase=phase)
+            if phase == "look closer" or (phase == "predict" and done == total):
+                self.bars.remove_task(self.jobs.pop(title))
 
-    def finish(self, run: Run, record: Record) -> None:
+    def finish(self, run: Run, record: Record, path: Path) -> None:
         """A run has ended."""
-        if run.run_id in self.runs:
-            self.bars.remove_task(self.runs.pop(run.run_id))
-        self.done[run.run_id] = 1.0
-        self._update()
-        seconds = f"  {record.cost.fit_s + record.cost.predict_s:.1f} s" if record.cost else ""
-        reason = f"  {record.error.reason}" if record.error else ""
-        count = f"[{sum(value == 1.0 for value in self.done.values())}/{len(self.seconds)}]"
-        mark = MARKS.get(record.status, f"[red]{record.status}[/]")
-        self.console.print(f"\\{count} {run.label}  {mark}{seconds}{reason}", highlight=False)
+        self.done.add(run.run_id)
+        self.bars.update(self.suite, completed=sum(self.seconds[key] for key in self.done))
+        line = Text(f"[{len(self.done)}/{len(self.seconds)}] {run.title}  ")
+        line.append(record.status, STYLES.get(record.status, "red"))
+        if record.cost:
+            line.append(f"  {record.cost.fit_s + record.cost.predict_s:.1f} s")
+        if record.error:
+            line.append(f"  {record.error.reason}  → {path}")
+        self.console.print(line, highlight=False, soft_wrap=True)
 
-    def _update(self) -> None:
-        self.bars.update(self.suite, completed=sum(self.seconds[key] * part for key, part in self.done.items()))
+
+def title_of(job: Job) -> str:
+    """What a person calls a job."""
+    setting, member = job.setting, job.member if isinstance(job, FitJob) else 0
+    what = f" · member {member}" if member else ""
+    step = " (predict)" if isinstance(job, PredictJob) else ""
+    return f"{setting.task.name} · {setting.method.label} · seed {setting.seed}{what}{step}"

@@ -1,49 +1,67 @@
-"""A results folder: which runs are done, which are to be made, and who may write there."""
+"""What is done in a results folder, and what is to be made."""
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from enum import StrEnum
 
-from baselines.names import UserError
-from benchmarks.pool import Job
-from benchmarks.suite import Run
-from leaderboard.record import Record, latest
-from leaderboard.table import Planned
+from benchmarks.measure.environment import Stack
+from benchmarks.runs import Run
+from leaderboard.plan import Plan, PlannedRun, is_base
+from leaderboard.record import Record
+from leaderboard.store import latest
 
 DONE = ("ok", "skipped")
+NOBODYS_FAULT = ("killed",)
+"""Ends that say nothing about the method: such runs are made again without being asked for."""
 
 
-def jobs_to_do(runs: Sequence[Run], records: list[Record], retry: bool) -> list[Job]:
-    """Jobs for the runs that have no record yet and, with ``retry``, for those whose records are all bad."""
+class Todo(StrEnum):
+    """Which runs are made, besides those without a record."""
+
+    NEW = "new"
+    FAILED = "failed"
+    STALE = "stale"
+
+
+def to_do(runs: Sequence[Run], records: Sequence[Record], redo: Todo, stack: Stack) -> dict[str, int]:
+    """Run id -> number of the attempt, of the runs to be made."""
     found = latest(records)
     attempts: dict[str, int] = {}
     for record in records:
         attempts[record.run_id] = max(attempts.get(record.run_id, 0), record.attempt)
-    return [
-        Job(run, attempts.get(run.run_id, 0) + 1)
+    return {run.run_id: attempts.get(run.run_id, 0) + 1 for run in runs if _again(found.get(run.run_id), redo, stack)}
+
+
+def _again(record: Record | None, redo: Todo, stack: Stack) -> bool:
+    if record is None or record.status in NOBODYS_FAULT:
+        return True
+    if record.status not in DONE:
+        return redo in (Todo.FAILED, Todo.STALE)
+    return redo is Todo.STALE and is_stale(record, stack)
+
+
+def is_stale(record: Record, stack: Stack) -> bool:
+    """Whether it was made with other code or packages than there are now."""
+    packages = record.environment.packages
+    return record.environment.code != stack.code or any(packages.get(k) != v for k, v in stack.packages.items())
+
+
+def planned(suite: str, description: str, runs: Sequence[Run]) -> Plan:
+    """The plan that lies beside the records, so that they are read without the suite."""
+    members = [
+        PlannedRun(
+            run_id=run.run_id,
+            task=run.task.name,
+            label=run.method.label,
+            seed=run.seed,
+            row=run.identity.row,
+            setting=run.identity.setting,
+            base=is_base(run.identity.method, not run.method.parameters),
+        )
         for run in runs
-        if run.run_id not in found or (retry and found[run.run_id].status not in DONE)
     ]
-
-
-def planned(runs: Sequence[Run]) -> list[Planned]:
-    """The runs as the table wants them."""
-    return [Planned(run.run_id, run.task.name, run.method.label, run.seed) for run in runs]
-
-
-def unplanned(runs: Sequence[Run], records: list[Record]) -> list[Planned]:
-    """Runs of other methods on the same tasks that have a record: a newcomer's rows stand beside the suite's."""
-    versions = {(run.task.name, run.task.version) for run in runs}
-    labels = {run.method.label for run in runs}
-    return [
-        Planned(record.run_id, record.task.name, record.method.label, record.seed)
-        for record in latest(records).values()
-        if (record.task.name, record.task.version) in versions and record.method.label not in labels
-    ]
+    return Plan(suite=suite, description=description, runs=members)
 
 
 def estimates(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, float]:
@@ -51,34 +69,7 @@ def estimates(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, float
     seen: dict[tuple[str, str], list[float]] = {}
     for record in records:
         if record.cost:
-            key = (record.task.name, record.method.label)
-            seen.setdefault(key, []).append(record.cost.fit_s + record.cost.predict_s)
-    keyed = {run.run_id: seen.get((run.task.name, run.method.label)) for run in runs}
-    return {run_id: sum(values) / len(values) for run_id, values in keyed.items() if values}
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Be the only `ivi run` that writes to ``folder``; clear away what a killed one left half-written.
-
-    Raises:
-        UserError: it cannot be written to, or another process is writing there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("a")
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another 'ivi run' is writing to {folder}: wait for it, or use --out") from None
-        for leftover in folder.rglob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
-        yield
-
-
-def drop_fits(folder: Path) -> None:
-    """Remove the fits that runs shared: they are worth their disk only while a suite is being made."""
-    shutil.rmtree(folder / ".fits", ignore_errors=True)
+            key = (record.identity.task.name, record.label)
+            seen.setdefault(key, []).append(record.cost.fit_s - record.cost.shared_s + record.cost.predict_s)
+    keys = {run.run_id: (run.task.name, run.method.label) for run in runs}
+    return {run_id: sum(seen[key]) / len(seen[key]) for run_id, key in keys.items() if key in seen}

@@ -1,20 +1,17 @@
-"""What is to be run: tasks, suites, and the runs that a suite means. Nothing here imports torch."""
+"""What is to be run: tasks and suites, read from TOML files. Nothing here imports torch."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from baselines.names import UserError, unknown
 from baselines.recipe import Recipe
-from baselines.spec import MethodSpec, parse
 from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, read_spec
-from leaderboard.record import RULES
+from leaderboard.identity import Name
 
 HERE = Path(__file__).parent
 Count = Annotated[int, Field(gt=0)]
@@ -89,7 +86,7 @@ class Task(_Config):
     A task that names no ``ood`` sets has those of its data set; without ``shift`` nothing is corrupted.
     """
 
-    name: str
+    name: Name
     version: Count
     description: str
     data: TaskData
@@ -102,7 +99,7 @@ class Task(_Config):
 class Suite(_Config):
     """Which tasks, methods and seeds: three lists."""
 
-    name: str
+    name: Name
     description: str
     tasks: tuple[str, ...]
     methods: tuple[str, ...]
@@ -118,36 +115,28 @@ class Suite(_Config):
         return value
 
 
-class Run(_Config):
-    """The frozen identity of one experiment."""
-
-    task: Task
-    method: MethodSpec
-    seed: int
-    device: str = "cpu"
-    rules: int = RULES
-
-    @property
-    def run_id(self) -> str:
-        """Short hash of all that decides the result: equal runs have equal ids on every machine."""
-        identity = self.model_dump(mode="json", exclude={"method": {"parameters"}, "task": {"description"}})
-        identity["device"] = self.device.partition(":")[0]
-        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    @property
-    def label(self) -> str:
-        """What a person calls it."""
-        return f"{self.task.name} · {self.method.label} · seed {self.seed}"
-
-
 def load_task(name: str) -> Task:
     """The task called ``name``, or the one in a TOML file of that path, its OOD sets filled in."""
     task = _load("task", name, Task)
+    if name.endswith(".toml"):
+        task = _anchored(task, Path(name).parent)
     if task.ood is not None:
         return task
     data = read_spec(task.data.name)
     return task.model_copy(update={"ood": TaskOOD(near=data.near, far=data.far)})
+
+
+def _anchored(task: Task, folder: Path) -> Task:
+    """``task`` with the paths of its data sets counted from ``folder``, where its file lies."""
+
+    def from_there(name: str) -> str:
+        return str(folder / name) if name.endswith(".toml") else name
+
+    data = task.data.model_copy(update={"name": from_there(task.data.name)})
+    if task.ood is None:
+        return task.model_copy(update={"data": data})
+    groups = {group: tuple(map(from_there, getattr(task.ood, group))) for group in ("near", "far")}
+    return task.model_copy(update={"data": data, "ood": TaskOOD(**groups)})
 
 
 def load_suite(name: str) -> Suite:
@@ -173,19 +162,6 @@ def names(kind: str) -> list[str]:
     return sorted(path.stem for path in (HERE / f"{kind}s").glob("*.toml"))
 
 
-def plan(suite: Suite, device: str = "cpu") -> list[Run]:
-    """Every run that ``suite`` means, in the order in which they are best made: what others build on comes first."""
-    tasks = [load_task(name) for name in suite.tasks]
-    specs = [parse(text) for text in suite.methods]
-    specs.sort(key=lambda spec: spec.name != "map")
-    return [
-        Run(task=task, method=spec, seed=seed, device=device)
-        for task in tasks
-        for seed in suite.seeds
-        for spec in specs
-    ]
-
-
 def _load(kind: str, name: str, cls: type[T]) -> T:
     path = Path(name) if name.endswith(".toml") else HERE / f"{kind}s" / f"{name}.toml"
     if not path.is_file():
@@ -204,6 +180,12 @@ def _config_error(path: Path, cls: type[BaseModel], error: ValidationError) -> U
     where = f"{path}: [{'.'.join(parents)}]" if parents else f"{path}"
     if first["type"] == "extra_forbidden":
         for parent in parents:
-            cls = cls.model_fields[parent].annotation  # type: ignore[assignment]
+            cls = _table_of(cls, parent)
         return UserError(f"{where}: {unknown('key', key, cls.model_fields)}")
     return UserError(f"{where}: {key}: {first['msg'].removeprefix('Value error, ').lower()}")
+
+
+def _table_of(cls: type[BaseModel], key: str) -> type[BaseModel]:
+    """The model of the table ``key``, which may be an optional one; ``cls`` itself where there is none."""
+    kind = cls.model_fields[key].annotation if key in cls.model_fields else None
+    return next((one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel)), cls)

@@ -8,11 +8,13 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from baselines.registry import known_methods
+from baselines.registry import known_methods, unavailable
 from baselines.registry import variants as named_variants
 from baselines.spec import parse
 from benchmarks.results import DONE, estimates
-from benchmarks.suite import Run, load_suite, load_task, names
+from benchmarks.runs import Run
+from benchmarks.suite import load_suite, load_task, names
+from leaderboard.columns import GROUPS, every
 from leaderboard.record import Record
 from leaderboard.store import latest
 
@@ -37,13 +39,15 @@ def suites() -> Table:
 
 
 def methods() -> Table:
-    """Every installed method with its hyperparameters, and the named variants."""
+    """Every installed method with its hyperparameters, the named variants, and what is declared but cannot be used."""
     view = _table("method", "what", "parameters")
     for method in known_methods().values():
         parameters = ", ".join(f"{key}={value}" for key, value in method.defaults.items())
-        view.add_row(method.name, method.summary, parameters)
+        view.add_row(Text(method.name), Text(method.summary), Text(parameters))  # a stranger's words are no markup
     for name, spec in named_variants().items():
         view.add_row(name, f"short for {spec}", "")
+    for name, reason in unavailable().items():
+        view.add_row(Text(name), Text(f"unavailable: {reason}", style="yellow"), "")
     return view
 
 
@@ -68,8 +72,23 @@ def plan(runs: Sequence[Run], records: list[Record]) -> Group:
     todo = [run for run in runs if run.run_id not in found]
     bad = [run for run in runs if run.run_id in found and found[run.run_id].status not in DONE]
     unknown = sum(run.run_id not in seconds for run in todo)
-    words = f"{len(runs)} runs, {len(todo)} to do, {len(bad)} failed; about {left:.0f} s of work left"
-    return Group(view, Text(words + (f", {unknown} runs of unknown length" if unknown else "")))
+    words = [f"{len(runs)} runs, {len(todo)} to do, {len(bad)} failed"]
+    if left:
+        words.append(f"about {left:.0f} s of work in the runs that others like them tell of")
+    if unknown:
+        words.append(f"{unknown} runs take nobody knows how long yet")
+    return Group(view, Text("; ".join(words)))
+
+
+def columns() -> Table:
+    """Every column that a table may have, and the names that stand for several."""
+    view = _table("column", "title")
+    for one in every():
+        view.add_row(one.key, one.title)
+    view.add_section()
+    view.add_row(", ".join(GROUPS), "groups of columns")
+    view.add_row("SET:METRIC", "any stored number: validation:nll, ood_near/glyphs:auroc_energy, shift/fog/5:nll ...")
+    return view
 
 
 def _table(*columns: str) -> Table:

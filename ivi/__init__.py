@@ -2,9 +2,10 @@
 
 from ivi.covariance import Covariance, Diagonal, Full, LowRank
 from ivi.divergences import Prior, kl, prior, wasserstein2
+from ivi.draws import Draws, SeededDraws, sample_draws, seeded_draws
 from ivi.kronecker import Kronecker
 from ivi.parametrization import MaximalUpdate, Parametrization, Standard, initialize_, param_groups
-from ivi.predict import Draws, predict, sample_draws
+from ivi.predict import predict
 from ivi.variationalize import mean_only, random_layers, set_generator, variationalize
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MaximalUpdate",
     "Parametrization",
     "Prior",
+    "SeededDraws",
     "Standard",
     "initialize_",
     "kl",
@@ -26,6 +28,7 @@ __all__ = [
     "prior",
     "random_layers",
     "sample_draws",
+    "seeded_draws",
     "set_generator",
     "variationalize",
     "wasserstein2",

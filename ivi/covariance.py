@@ -94,10 +94,16 @@ def normal_(factor: Tensor, std: float, generator: torch.Generator | None) -> No
         factor.copy_(noise * std)
 
 
-def rank_multiplier(rank: int, optimizer: Optimizer) -> float:
-    """Learning rate of a factor of ``rank`` columns in units of that of the weights."""
-    # S = S'/sqrt(R) with entries of S' on the scale of the weights: a step on S' is this step on S.
-    return 1 / rank if optimizer == "sgd" else rank**-0.5
+DEFAULT_SCALE = 0.1
+"""Initial std of the noise in units of the weights' own; chosen in docs/decisions/0013-the-scale-of-the-prior.md."""
+
+
+def rank_multiplier(rank: int, optimizer: Optimizer, scale: float) -> float:
+    """Learning rate of a factor of ``rank`` columns that starts at ``scale``, in units of that of the weights."""
+    # S = scale S'/sqrt(R) with entries of S' on the scale of the weights. Adam moves every number by the learning rate
+    # whatever its gradient, so that a step on S' is this step on S; at the mean's own rate a small S would be lost in
+    # the noise of its gradients within a few steps. Gradient descent weighs its steps itself, but for the rank.
+    return 1 / rank if optimizer == "sgd" else scale * rank**-0.5
 
 
 def _dense_shapes(columns: int, shape: LayerShape) -> dict[str, tuple[int, ...]]:
@@ -123,13 +129,13 @@ class LowRank(Covariance):
 
     Attributes:
         rank: R; a layer of fewer than R parameters uses that many. 0 is no covariance at all: the plain network.
-        scale: initial marginal std in units of the layer's standard initialization std.
+        scale: initial marginal std in units of the layer's own std; see ``unit`` of `ivi.variationalize`.
 
     Factors: ``weight_factor`` [R, weights] and ``bias_factor`` [R, outputs].
     """
 
     rank: int
-    scale: float = 1.0
+    scale: float = DEFAULT_SCALE
 
     def __post_init__(self) -> None:
         if self.rank < 0:
@@ -164,8 +170,8 @@ class LowRank(Covariance):
         return _dense_rows(factors, shape)
 
     def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
-        """1/R for SGD, 1/sqrt(R) for Adam."""
-        return rank_multiplier(max(1, self.noise_size(shape)), optimizer)
+        """1/R for SGD, scale/sqrt(R) for Adam."""
+        return rank_multiplier(max(1, self.noise_size(shape)), optimizer, self.scale)
 
 
 @final
@@ -174,12 +180,12 @@ class Full(Covariance):
     """S is any P x P matrix; it starts at the identity times the std. For small layers: it holds P² numbers.
 
     Attributes:
-        scale: initial marginal std in units of the layer's standard initialization std.
+        scale: initial marginal std in units of the layer's own std; see ``unit`` of `ivi.variationalize`.
 
     Factors: ``weight_factor`` [P, weights] and ``bias_factor`` [P, outputs].
     """
 
-    scale: float = 1.0
+    scale: float = DEFAULT_SCALE
 
     def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
         """See `Covariance`."""
@@ -209,8 +215,8 @@ class Full(Covariance):
         return _dense_rows(factors, shape)
 
     def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
-        """1/P for SGD (a step moves the drawn weights by |z|² ~ P times the gradient), 1/sqrt(P) for Adam."""
-        return rank_multiplier(shape.size, optimizer)
+        """1/P for SGD (a step moves the drawn weights by |z|² ~ P times the gradient), scale/sqrt(P) for Adam."""
+        return rank_multiplier(shape.size, optimizer, self.scale)
 
 
 @final
@@ -219,8 +225,7 @@ class Diagonal(Covariance):
     """S is diagonal: independent weights (mean field).
 
     Attributes:
-        scale: initial std in units of the layer's standard initialization std. 1 starts at the prior; training
-            against a KL term usually starts lower.
+        scale: initial std in units of the layer's own std; see ``unit`` of `ivi.variationalize`.
 
         log: the factors are the logarithms of the std. Against a KL term, whose gradient in the std itself is 1/std,
             this is what keeps plain gradient steps stable.
@@ -229,7 +234,7 @@ class Diagonal(Covariance):
     exponential if ``log``.
     """
 
-    scale: float = 1.0
+    scale: float = DEFAULT_SCALE
     log: bool = False
 
     def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
@@ -269,5 +274,5 @@ class Diagonal(Covariance):
         return torch.diag(self.diagonal(factors, shape))
 
     def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
-        """1."""
-        return 1.0
+        """1 for SGD and for logarithms, scale for Adam."""
+        return 1.0 if self.log else rank_multiplier(1, optimizer, self.scale)

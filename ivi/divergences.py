@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import final
 
@@ -40,7 +41,7 @@ class Prior:
 
     Attributes:
         layers: layer name -> its Gaussian.
-        units: layer name -> std of its standard initialization, the unit of `kl`'s noise floor.
+        units: layer name -> unit of its initial std, that of `kl`'s noise floor.
     """
 
     layers: Mapping[str, Gaussian]
@@ -55,7 +56,7 @@ def prior(net: nn.Module, std: float | None = None) -> Prior:
         std: if given, the prior is N(0, std² I) instead.
     """
     layers = random_layers(net)
-    with torch.no_grad():
+    with torch.no_grad(), _without_autocast(net):
         if std is None:
             gaussians = {name: _detached(_gaussian(layer)) for name, layer in layers.items()}
         else:
@@ -64,10 +65,26 @@ def prior(net: nn.Module, std: float | None = None) -> Prior:
 
 
 def _gaussian(layer: RandomLayer) -> Gaussian:
-    mean = torch.cat([p.flatten() for p in (layer.weight, layer.bias) if p is not None])
+    """The layer's distribution, in single precision at least: no factorization takes less."""
+    mean = torch.cat([_wide(p).flatten() for p in (layer.mean_weight, layer.mean_bias) if p is not None])
+    factors = {name: _wide(factor) for name, factor in layer.factors.items()}
     if isinstance(layer.covariance, Diagonal):
-        return Gaussian(mean, diagonal=layer.covariance.diagonal(layer.factors, layer.shape))
-    return Gaussian(mean, rows=layer.covariance.rows(layer.factors, layer.shape))
+        return Gaussian(mean, diagonal=layer.covariance.diagonal(factors, layer.shape))
+    return Gaussian(mean, rows=layer.covariance.rows(factors, layer.shape))
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+
+
+@contextmanager
+def _without_autocast(net: nn.Module) -> Iterator[None]:
+    """Autocast would make the products S Sᵀ in half precision, where the differences that count here are lost."""
+    with ExitStack() as stack:
+        for kind in {"cpu", *(parameter.device.type for parameter in net.parameters())}:
+            if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 def _detached(g: Gaussian) -> Gaussian:
@@ -87,28 +104,34 @@ def kl(net: nn.Module, prior: Prior, floor: float = 1.0) -> Tensor:
 
     A mean-field q (`ivi.Diagonal`) has a density, and its KL is exact. A low-rank q has none: its KL to a prior of
     another range is infinite. There the KL is taken between both *plus* independent noise N(0, floor² sigma² I), sigma
-    the layer's standard initialization std: finite, zero only where the two agree, and never above the KL without
-    noise (data processing). Small floors forbid the mean to leave the prior's range; floor 1 holds it as N(0, sigma²)
+    the unit of the layer's initial std (`ivi.variationalize`): finite, zero only where the two agree, and never above
+    the KL without noise (data processing). Small floors forbid the mean to leave the prior's range; floor 1 holds it as N(0, sigma²)
     would. An isotropic prior already has full rank, and the noise is then added to q alone.
 
     For an objective per example, add ``kl / N`` to the *mean* loss, and no weight decay: the prior would count twice.
+
+    Computed in single precision at least, under autocast and for half-precision networks too.
 
     Args:
         net: a variational network.
         prior: from `ivi.prior`, of the same network.
         floor: std of the noise in units of sigma; for covariances other than `ivi.Diagonal`.
     """
-    terms = [_kl(q, p, floor * unit) for q, p, unit in _pairs(net, prior)]
-    return torch.stack(terms).sum()
+    with _without_autocast(net):
+        terms = [_kl(q, p, floor * unit) for q, p, unit in _pairs(net, prior)]
+        # No divergence is negative; rounding of terms that cancel is. The gradient at the minimum is zero either way.
+        return torch.stack(terms).clamp(min=0).sum()
 
 
 def wasserstein2(net: nn.Module, prior: Prior) -> Tensor:
     """Squared 2-Wasserstein distance from q to the prior, summed over the random layers; differentiable.
 
     |mu - mu0|² + |S|_F² + |S0|_F² - 2 |Sᵀ S0|_*, with |.|_* the nuclear norm of an R x R matrix: O(P R²). Finite for
-    any ranks.
+    any ranks. In single precision at least, as `kl`.
     """
-    return torch.stack([gaussian_wasserstein2(q, p) for q, p, _ in _pairs(net, prior)]).sum()
+    with _without_autocast(net):
+        terms = [gaussian_wasserstein2(q, p) for q, p, _ in _pairs(net, prior)]
+        return torch.stack(terms).clamp(min=0).sum()  # as in `kl`
 
 
 def gaussian_wasserstein2(q: Gaussian, p: Gaussian) -> Tensor:

@@ -112,10 +112,10 @@ def _batched(flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 def _basis_weights(layer: RandomLayer) -> tuple[Tensor, Tensor | None]:
     rows = layer.covariance.rows(layer.factors, layer.shape)
     weights, biases = layer.shape.split(rows)
-    weights = torch.cat([layer.weight.unsqueeze(0), weights])
-    if layer.bias is None or biases is None:
+    weights = torch.cat([layer.mean_weight.unsqueeze(0), weights])
+    if layer.mean_bias is None or biases is None:
         return weights, None
-    return weights, torch.cat([layer.bias.unsqueeze(0), biases])
+    return weights, torch.cat([layer.mean_bias.unsqueeze(0), biases])
 
 
 def _coefficients(z: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ivi.covariance import Covariance, Factors, LayerShape, Optimizer, normal_, rank_multiplier
+from ivi.covariance import DEFAULT_SCALE, Covariance, Factors, LayerShape, Optimizer, normal_, rank_multiplier
 
 
 @final
@@ -20,7 +20,7 @@ class Kronecker(Covariance):
     Attributes:
         input_rank: columns of B, [inputs (+ 1 with a bias), input_rank]; at most its number of rows.
         output_rank: columns of A, [outputs, output_rank]; at most its number of rows.
-        scale: initial marginal std in units of the layer's standard initialization std.
+        scale: initial marginal std in units of the layer's own std; see ``unit`` of `ivi.variationalize`.
 
     Factors: ``output_factor`` (A), ``weight_factor`` (Bᵀ without its last column) and ``bias_factor`` (that column).
     For a convolution "inputs" are the numbers of one patch, [inputs / groups, *kernel].
@@ -28,7 +28,7 @@ class Kronecker(Covariance):
 
     input_rank: int
     output_rank: int
-    scale: float = 1.0
+    scale: float = DEFAULT_SCALE
 
     def __post_init__(self) -> None:
         if min(self.input_rank, self.output_rank) < 1:
@@ -79,6 +79,8 @@ class Kronecker(Covariance):
         return torch.cat(blocks, 1)
 
     def lr_multiplier(self, name: str, shape: LayerShape, optimizer: Optimizer) -> float:
-        """1/rank of that factor for SGD, 1/sqrt(rank) for Adam."""
+        """1/rank of that factor for SGD, 1/sqrt(rank) for Adam, there times scale for B."""
         out, inp = self._ranks(shape)
-        return rank_multiplier(out if name == "output_factor" else inp, optimizer)
+        if name == "output_factor":
+            return rank_multiplier(out, optimizer, 1.0)
+        return rank_multiplier(inp, optimizer, self.scale)

@@ -5,85 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, cast, final
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from ivi import forms
-from ivi.covariance import Covariance, LayerShape
+from ivi.covariance import Covariance, LayerShape, normal_
+from ivi.sampler import Draw, Noise, Sampler, Unreadable, Weights
 
-Noise = Literal["shared", "antithetic", "per_example"]
-NOISES = ("shared", "antithetic", "per_example")
+Unit = Literal["own", "fan_in", "published"]
+UNITS = ("own", "fan_in", "published")
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Draw:
-    """The noise of one layer for one forward pass.
-
-    Attributes:
-        z: [D] for one draw, else [K, D].
-        use: "one": these weights serve the whole batch. "own": the batch is cut into K contiguous groups of as equal
-            size as can be, group k sees draw k. "every": every example sees every draw, the output is [K batch, ...],
-            draws outermost.
-        num_examples: size of the network's batch, for "own".
-        weights: mu + S z, weight and bias, where it was made already, for "one".
-    """
-
-    z: Tensor
-    use: Literal["one", "own", "every"] = "one"
-    num_examples: int = 0
-    weights: tuple[Tensor, Tensor | None] | None = None
-
-
-@final
-@dataclass(eq=False)
-class Sampler:
-    """What the random layers of one network share; a forward pre-hook of the network.
-
-    Attributes:
-        noise: see `ivi.variationalize`.
-        generator: None for the global one.
-        layers: random layers by their name in the network.
-        calls: every Linear and Conv in the order of its calls in a forward pass, None where no pass was traced.
-        held: whether a prediction holds the draws: then forward passes draw nothing.
-        passing: whether a forward pass of the whole network is under way.
-        tried: ways of predicting -> whether they were seen to be right for this network.
-    """
-
-    noise: Noise
-    generator: torch.Generator | None = None
-    layers: dict[str, RandomLayer] = field(default_factory=dict, repr=False)
-    calls: tuple[nn.Module, ...] | None = field(default=None, repr=False)
-    held: bool = False
-    passing: bool = False
-    tried: dict[str, bool] = field(default_factory=dict)
-
-    def __call__(self, net: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Draw the weights of a training pass, before it."""
-        if self.held:
-            return
-        self.passing = True
-        batch = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
-        for layer in self.layers.values():
-            layer.current_draw = self.draw(layer, 1 if batch is None else len(batch)) if layer.training else None
-
-    def end_pass(self, net: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """Note that the pass is over. The draws stay: gradient checkpointing runs layers again in the backward pass."""
-        self.passing = False
-
-    def draw(self, layer: RandomLayer, num_examples: int) -> Draw:
-        """Draw the noise of one layer for one training pass."""
-        if self.noise == "shared":
-            return Draw(layer.noise_like(self.generator))
-        if self.noise == "per_example":
-            return Draw(layer.noise_like(self.generator, num_examples), "own", num_examples)
-        z = layer.noise_like(self.generator)
-        return Draw(torch.stack([z, -z]), "own", num_examples) if num_examples > 1 else Draw(z)
 
 
 # A generator cannot enter a compiled graph: with one, the noise is drawn outside and breaks the graph in two.
@@ -95,18 +29,49 @@ def _randn(shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtyp
 class RandomLayer(nn.Module, ABC):
     """A layer whose weight and bias are a draw from N(mu, S Sᵀ) while training, their mean mu otherwise.
 
-    ``weight`` and ``bias`` are the mean. The factors of S stand beside them under the names of the covariance.
-    Made by `make_random`, never by hand.
+    ``mean_weight`` and ``mean_bias`` are the mean, under the names ``weight`` and ``bias`` in the state dict. The
+    factors of S stand beside them under the names of the covariance. Made by `make_random`, never by hand.
     """
 
-    weight: nn.Parameter
-    bias: nn.Parameter | None
     covariance: Covariance
     shape: LayerShape
     sampler: Sampler
+    noise: Noise
     current_draw: Draw | None
     prior_std: tuple[float, float]
     is_plain: bool
+    replaced: bool
+
+    @property
+    def mean_weight(self) -> Tensor:
+        """Mean of the weight."""
+        return cast(Tensor, self._parameters["weight"])
+
+    @property
+    def mean_bias(self) -> Tensor | None:
+        """Mean of the bias, None for a layer without."""
+        return self._parameters["bias"]
+
+    @property
+    def weight(self) -> Tensor:
+        """The mean; in a pass under a draw what other code that reads the weight must see: the drawn one."""
+        return cast(Tensor, self._seen(0, self.mean_weight))
+
+    @property
+    def bias(self) -> Tensor | None:
+        """As for ``weight``."""
+        return self._seen(1, self.mean_bias)
+
+    def _seen(self, index: int, mean: Tensor | None) -> Tensor | None:
+        draw = self.current_draw
+        # While ``replaced`` the layer's own forward reads what was put in the place of the mean.
+        if mean is None or draw is None or self.replaced or not self._in_pass():
+            return mean
+        return self.weights_of(draw)[index] if draw.use == "one" else mean.as_subclass(Unreadable)
+
+    def _in_pass(self) -> bool:
+        # The backward pass of a checkpoint runs a part of the network again.
+        return self.sampler.held or self.sampler.passing or torch._C._current_graph_task_id() != -1
 
     @abstractmethod
     def apply_weights(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -120,29 +85,34 @@ class RandomLayer(nn.Module, ABC):
     def noise_like(self, generator: torch.Generator | None, *lead: int) -> Tensor:
         """Draw z, [*lead, D], on the generator's device, and bring it to the layer's."""
         # Half-precision weights get the noise of single precision, rounded: the stream of draws is the same.
-        dtype = torch.float64 if self.weight.dtype == torch.float64 else torch.float32
+        dtype = torch.float64 if self.mean_weight.dtype == torch.float64 else torch.float32
         shape = (*lead, self.covariance.noise_size(self.shape))
         if generator is None:
-            return torch.randn(shape, device=self.weight.device, dtype=dtype)
+            return torch.randn(shape, device=self.mean_weight.device, dtype=dtype)
         noise: Tensor = _randn(shape, generator, dtype)  # pyright: ignore[reportCallIssue]
-        return noise.to(self.weight.device)
+        return noise.to(self.mean_weight.device)
 
     def draw_weights(self, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """mu + S z for z [..., D]: weight [..., *shape], bias [..., outputs]."""
-        autocast_on = torch.is_autocast_enabled(self.weight.device.type)
+        autocast_on = torch.is_autocast_enabled(self.mean_weight.device.type)
         # S z is a sum of many small terms, and autocast would round it before it is added to the mean.
-        with torch.autocast(self.weight.device.type, enabled=False) if autocast_on else nullcontext():
-            weight, bias = self.covariance.offset(self.factors, self.shape, z.to(self.weight.dtype))
-            return self.weight + weight, None if self.bias is None or bias is None else self.bias + bias
+        with torch.autocast(self.mean_weight.device.type, enabled=False) if autocast_on else nullcontext():
+            weight, bias = self.covariance.offset(self.factors, self.shape, z.to(self.mean_weight.dtype))
+            mean, mean_bias = self.mean_weight, self.mean_bias
+            return mean + weight, None if mean_bias is None or bias is None else mean_bias + bias
+
+    def weights_of(self, draw: Draw) -> Weights:
+        """Weight and bias of a draw that serves the whole batch."""
+        return draw.make() if draw.make is not None else self.draw_weights(cast(Tensor, draw.z))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer with the weights of the draw at hand."""
         draw = self._draw_for(x)
         if draw is None:
-            return self.apply_weights(x, self.weight, self.bias)
+            return self.apply_weights(x, self.mean_weight, self.mean_bias)
         if draw.use == "one":
-            return self.apply_weights(x, *(draw.weights or self.draw_weights(draw.z)))
-        z = draw.z.to(self.weight.dtype)
+            return self.apply_weights(x, *self.weights_of(draw))
+        z = cast(Tensor, draw.z).to(self.mean_weight.dtype)
         if draw.use == "every":
             return forms.every_draw(self, x, z)
         return forms.own_draw(self, x, z, draw.num_examples)
@@ -157,9 +127,17 @@ class RandomLayer(nn.Module, ABC):
             self.current_draw = self.sampler.draw(self, len(x))
         return self.current_draw
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """A checkpoint of the plain network has no factors: S then stays as it is."""
+        names = {prefix + name for name in self.factors}
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        missing: list[str] = rest[2]
+        if prefix + "weight" in state_dict and not names & state_dict.keys():
+            missing[:] = [key for key in missing if key not in names]
+
     def extra_repr(self) -> str:
         """The description of the layer that this one was, and the covariance."""
-        return f"{super().extra_repr()}, covariance={self.covariance}"
+        return f"{super().extra_repr()}, covariance={self.covariance}, noise={self.noise}"
 
 
 def _apply_linear(self: RandomLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -167,9 +145,10 @@ def _apply_linear(self: RandomLayer, x: Tensor, weight: Tensor, bias: Tensor | N
 
 
 def _apply_conv(self: RandomLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if weight.shape == self.weight.shape and weight.stride() != self.weight.stride():
+    mean = self.mean_weight
+    if weight.shape == mean.shape and weight.stride() != mean.stride():
         # Strides are how a convolution knows that its network is in channels_last.
-        weight = torch.empty_like(self.weight, dtype=weight.dtype, requires_grad=False).copy_(weight)
+        weight = torch.empty_like(mean, dtype=weight.dtype, requires_grad=False).copy_(weight)
     return cast(nn.Conv2d, self)._conv_forward(x, weight, bias)
 
 
@@ -180,15 +159,17 @@ def _apply_other(self: RandomLayer, x: Tensor, weight: Tensor, bias: Tensor | No
 
 
 @contextmanager
-def _replaced(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> Iterator[None]:
+def _replaced(layer: RandomLayer, weight: Tensor, bias: Tensor | None) -> Iterator[None]:
     # The way of torch.func.functional_call, which cannot be used here: it would call the random layer again.
     mean = dict(layer._parameters)
     parameters = cast("dict[str, Tensor | None]", layer._parameters)
     parameters.update(weight=weight, bias=bias)
+    layer.replaced = True
     try:
         yield
     finally:
         parameters.update(mean)
+        layer.replaced = False
 
 
 def _is_plain(kind: type[nn.Module]) -> bool:
@@ -208,19 +189,42 @@ def _random_class(kind: type[nn.Module]) -> type[RandomLayer]:
     return type(f"Random{kind.__name__}", (RandomLayer, kind), members)
 
 
+def initial_std(weight: Tensor, shape: LayerShape, unit: Unit) -> tuple[float, float]:
+    """Unit of the initial std of a layer's weights and biases; see `ivi.variationalize`.
+
+    "own" measures the weights as they stand, about their mean. Biases start at zero in most networks and say nothing:
+    one counts as the weight of one more input. A layer of (nearly) constant weights, as zero-initialized ones are, has
+    no size of its own; it gets the std of torch's default initialization, (3 fan_in)^-1/2.
+    """
+    if unit == "published":
+        return shape.fan_in**-0.5, 1.0
+    if unit == "fan_in":
+        return (shape.fan_in**-0.5,) * 2
+    std = weight.detach().double().std(correction=0).item()
+    return (std if std > 1e-3 * shape.fan_in**-0.5 else (3 * shape.fan_in) ** -0.5,) * 2
+
+
 def make_random(
-    layer: nn.Module, covariance: Covariance, sampler: Sampler, generator: torch.Generator | None
+    layer: nn.Module,
+    covariance: Covariance,
+    sampler: Sampler,
+    generator: torch.Generator | None,
+    unit: Unit = "own",
 ) -> RandomLayer:
-    """Turn a layer into a random one in place; its weight and bias stay as they are, as the mean."""
+    """Turn a layer into a random one in place; weight and bias become the mean, drawn anew only if "published"."""
     weight = cast(Tensor, layer.weight)
     bias = cast("Tensor | None", layer.bias)
     shape = LayerShape(tuple(weight.shape), 0 if bias is None else bias.numel())
-    std = shape.fan_in**-0.5
+    std = initial_std(weight, shape, unit)
     for name, factor_shape in covariance.factor_shapes(shape).items():
         layer.register_parameter(name, nn.Parameter(weight.new_empty(factor_shape)))
     layer.__class__ = _random_class(type(layer))
     random = cast(RandomLayer, layer)
     random.covariance, random.shape, random.sampler = covariance, shape, sampler
-    random.current_draw, random.prior_std = None, (std, std)
+    random.current_draw, random.prior_std, random.noise, random.replaced = None, std, sampler.noise, False
+    if unit == "published":
+        for parameter, sigma in zip((weight, bias), std, strict=True):
+            if parameter is not None:
+                normal_(parameter, sigma, generator)
     covariance.initialize_(random.factors, shape, random.prior_std, generator)
     return random

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ivi.covariance import LayerShape, Optimizer
 from ivi.layers import KINDS, RandomLayer
-from ivi.trace import trace
+from ivi.variationalize import trace_again
 
 Place = Literal["input", "hidden", "output"]
 
@@ -108,7 +108,7 @@ def initialize_(
     net: nn.Module,
     parametrization: Parametrization,
     generator: torch.Generator | None = None,
-    example: Tensor | None = None,
+    example: Any = None,
 ) -> nn.Module:
     """Draw every Linear and Conv1d/2d/3d anew, covariance factors included; everything else stays as it is.
 
@@ -140,11 +140,13 @@ def param_groups(
     lr: float,
     parametrization: Parametrization = Standard(),  # noqa: B008  frozen
     optimizer: Optimizer = "sgd",
-    example: Tensor | None = None,
+    example: Any = None,
 ) -> list[dict[str, Any]]:
     """Optimizer groups that hold every trainable parameter exactly once, normalization and biases included.
 
-    Covariance factors get the rate of the weights or biases that they stand for times 1/R (SGD) or 1/sqrt(R) (Adam).
+    Covariance factors get the rate of the weights or biases that they stand for times 1/R (SGD) or 1/sqrt(R) (Adam),
+    and weight decay 0 of their own, whatever the optimizer's is: decay of S would be a second regularizer that draws
+    the noise to zero (of the logarithm of a std, to one). Who wants it changes the groups' ``weight_decay``.
 
     Args:
         net: any network.
@@ -155,7 +157,8 @@ def param_groups(
             that `ivi.variationalize` traced, nor for timm models.
 
     Returns:
-        Dictionaries with ``params``, ``lr`` and ``kind`` ("mean" or "covariance").
+        Dictionaries with ``params``, ``lr`` and ``kind`` ("mean" or "covariance"); those of covariances have
+        ``weight_decay`` too.
     """
     if optimizer not in ("sgd", "adam"):
         raise ValueError(f"optimizer must be 'sgd' or 'adam', not {optimizer!r}")
@@ -175,21 +178,20 @@ def param_groups(
             width = parameter.shape[-1] if parameter.dim() else 1
             other = ("mean", parametrization.vector_lr_multiplier(width, optimizer))
             key = rates.get(id(parameter), other)
-            group = groups.setdefault(key, {"params": [], "lr": lr * key[1], "kind": key[0]})
+            fixed = {"weight_decay": 0.0} if key[0] == "covariance" else {}
+            group = groups.setdefault(key, {"params": [], "lr": lr * key[1], "kind": key[0], **fixed})
             group["params"].append(parameter)
     return list(groups.values())
 
 
-def _placed_layers(
-    net: nn.Module, parametrization: Parametrization, example: Tensor | None
-) -> Iterator[tuple[Place, nn.Module]]:
+def _placed_layers(net: nn.Module, parametrization: Parametrization, example: Any) -> Iterator[tuple[Place, nn.Module]]:
     layers = [module for module in net.modules() if isinstance(module, KINDS)]
     if isinstance(parametrization, Standard):
         for layer in layers:
             yield "hidden", layer
         return
-    traced = next((layer.sampler.calls for layer in layers if isinstance(layer, RandomLayer)), None)
-    calls = traced or trace(net, example, required=True) or []
+    # Anew each time: since the last one the head may have been replaced.
+    calls = trace_again(net, example).calls
     for layer in layers:
         yield "input" if layer is calls[0] else "output" if layer is calls[-1] else "hidden", layer
 

@@ -2,70 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ivi.layers import Draw, RandomLayer
-from ivi.trace import trace
-from ivi.variationalize import random_layers
+from ivi.draws import Draws, SeededDraws, sample_draws
+from ivi.inputs import change_tensors, count_examples, tensors
+from ivi.layers import RandomLayer
+from ivi.sampler import Draw, unfused
+from ivi.trace import awake
+from ivi.variationalize import call_order, random_layers
 
-
-@final
-@dataclass(frozen=True, eq=False)
-class Draws:
-    """Fixed noise for every random layer: the same weights for every batch.
-
-    Attributes:
-        noise: layer name -> z, [passes, D]; for the head, if there is one, [passes * head_draws, D].
-        head: name of the layer that has ``head_draws`` draws for each pass through the others, or None.
-        head_draws: how many.
-    """
-
-    noise: Mapping[str, Tensor]
-    head: str | None = None
-    head_draws: int = 1
-
-    @property
-    def num_passes(self) -> int:
-        """Number of passes through the layers before the head."""
-        return min(len(z) for z in self.noise.values()) if len(self.noise) > 1 or self.head is None else 1
-
-    def __len__(self) -> int:
-        return max(len(z) for z in self.noise.values())
-
-
-def sample_draws(
-    net: nn.Module, num_draws: int, generator: torch.Generator | None = None, head_draws: int = 1
-) -> Draws:
-    """Draw noise for ``num_draws * head_draws`` sets of weights, from ``generator`` (None: torch's global one).
-
-    The weights are mu + S z for the mu and S of the moment of use, so draws may be sampled before training.
-
-    Args:
-        net: a variational network.
-        num_draws: joint draws of all layers.
-        generator: on any device.
-        head_draws: draws of the last random layer for each draw of the others. Given the others' weights the last
-            layer's outputs are independent draws, and they cost one small product each instead of a pass.
-    """
-    if min(num_draws, head_draws) < 1:
-        raise ValueError(f"num_draws and head_draws must be at least 1, not {num_draws} and {head_draws}")
-    layers = random_layers(net)
-    head = _last(net, layers) if head_draws > 1 or len(layers) == 1 else None
-    counts = {name: num_draws * head_draws if name == head else num_draws for name in layers}
-    noise = {name: layer.noise_like(generator, counts[name]) for name, layer in layers.items()}
-    return Draws(noise, head, num_draws * head_draws if len(layers) == 1 else head_draws)
+_BLOCK = 2**16
+"""Weights of several draws are made in one product where they are no more numbers than this."""
 
 
 def predict(
     net: nn.Module,
-    x: Tensor,
-    draws: int | Draws = 32,
+    x: Any,
+    draws: int | Draws | SeededDraws = 32,
     generator: torch.Generator | None = None,
     head_draws: int = 1,
     temperature: float = 1.0,
@@ -81,8 +39,8 @@ def predict(
 
     Args:
         net: a network from `ivi.variationalize`, or one that contains it.
-        x: inputs, [batch, ...].
-        draws: how many, or fixed noise from `ivi.sample_draws`.
+        x: the network's only argument: a tensor [batch, ...], or a mapping, list or tuple of them.
+        draws: how many, or fixed draws from `ivi.sample_draws` or `ivi.seeded_draws`.
         generator: draws the noise where ``draws`` is a number.
         head_draws: where ``draws`` is a number: draws of the last layer for each draw of the others; there are
             ``draws * head_draws`` in all. See `ivi.sample_draws`.
@@ -92,118 +50,143 @@ def predict(
 
     Returns:
         [draws, batch, classes].
+
+    Raises:
+        ValueError: the draws are of other layers, ``temperature`` is not positive, or the network's output is no single
+            tensor.
     """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
     fixed = sample_draws(net, draws, generator, head_draws) if isinstance(draws, int) else draws
     layers = random_layers(net)
-    if fixed.noise.keys() != layers.keys():
-        raise ValueError(f"draws are of the layers {list(fixed.noise)}, the network's are {list(layers)}")
-    with _held(net):
+    if set(fixed.layers) != set(layers):
+        raise ValueError(f"draws are of the layers {list(fixed.layers)}, the network's are {list(layers)}")
+    with _held(net), unfused():
         passes = _choose_passes(net, x, layers, fixed, together)
         outputs = [_run(net, x, layers, draw_of) for draw_of in passes]
-    logits = (outputs[0] if len(outputs) == 1 else torch.cat(outputs)).unflatten(0, (-1, len(x)))
+    logits = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return logits if temperature == 1 else logits / temperature
 
 
+AnyDraws = Draws | SeededDraws
+
+
 def _choose_passes(
-    net: nn.Module, x: Tensor, layers: Mapping[str, RandomLayer], draws: Draws, together: int
+    net: nn.Module, x: Any, layers: Mapping[str, RandomLayer], draws: AnyDraws, together: int
 ) -> Iterator[dict[str, Draw]]:
     if draws.head is not None:
-        return _passes(draws, layers) if _head_may_grow(net, x, layers, draws.head) else _single_passes(draws)
-    if together > 1 and _first_may_grow(net, x, layers):
-        return _folded_passes(draws, _first(net, layers), together, len(x))
+        if _may_grow(net, x, layers, draws.head):
+            return _passes(draws, layers)
+        return _single_passes(draws, layers)
+    if together > 1:
+        first = call_order(net, layers)[0]
+        if _may_grow(net, x, layers, first, fold=True):
+            return _folded_passes(draws, layers, first, together, count_examples((x,), {}))
     return _passes(draws, layers)
 
 
-def _passes(draws: Draws, layers: Mapping[str, RandomLayer]) -> Iterator[dict[str, Draw]]:
+def _passes(draws: AnyDraws, layers: Mapping[str, RandomLayer]) -> Iterator[dict[str, Draw]]:
     """One pass for each draw of the layers before the head; the head multiplies the batch by its draws."""
-    drawn = {name: _drawn(layers[name], z) for name, z in draws.noise.items() if name != draws.head}
+    drawn = {name: _drawn(draws, name, layers[name]) for name in layers if name != draws.head}
     for index in range(draws.num_passes):
         held = {name: next(each) for name, each in drawn.items()}
         if draws.head is not None:
-            heads = slice(index * draws.head_draws, (index + 1) * draws.head_draws)
-            held[draws.head] = Draw(draws.noise[draws.head][heads], "every")
+            start = index * draws.head_draws
+            z = draws.part(draws.head, layers[draws.head], start, start + draws.head_draws)
+            held[draws.head] = Draw(z, "every")
         yield held
 
 
-def _folded_passes(draws: Draws, first: str, together: int, num_examples: int) -> Iterator[dict[str, Draw]]:
+def _folded_passes(
+    draws: AnyDraws, layers: Mapping[str, RandomLayer], first: str, together: int, num_examples: int
+) -> Iterator[dict[str, Draw]]:
     """Several joint draws in one pass: the first layer multiplies the batch, the others see a group for each draw."""
     for start in range(0, len(draws), together):
-        parts = {name: z[start : start + together] for name, z in draws.noise.items()}
+        stop = min(start + together, len(draws))
+        parts = {name: draws.part(name, layer, start, stop) for name, layer in layers.items()}
         yield {
             name: Draw(z, "every") if name == first else Draw(z, "own", len(z) * num_examples)
             for name, z in parts.items()
         }
 
 
-def _drawn(layer: RandomLayer, z: Tensor) -> Iterator[Draw]:
-    """Each draw with its weights, which are made for many draws in one product: up to four million numbers."""
-    for part in z.split(max(1, 2**22 // layer.shape.size)):
-        weights, biases = layer.draw_weights(part)
-        each = [None] * len(part) if biases is None else biases.unbind()
-        for one, weight, bias in zip(part, weights.unbind(), each, strict=True):
-            yield Draw(one, weights=(weight, bias))
+def _drawn(draws: AnyDraws, name: str, layer: RandomLayer) -> Iterator[Draw]:
+    """Each draw of the layers before the head, its weights made when the layer is reached.
+
+    A small layer's weights are made for many draws in one product; a large one's live while it is applied.
+    """
+    size = _BLOCK // layer.shape.size
+    for start in range(0, draws.num_passes, max(1, size)):
+        stop = min(start + max(1, size), draws.num_passes)
+        if size < 2:
+            yield Draw(None, make=lambda at=start: layer.draw_weights(draws.part(name, layer, at, at + 1)[0]))
+            continue
+        weights, biases = layer.draw_weights(draws.part(name, layer, start, stop))
+        for index in range(stop - start):
+            bias = None if biases is None else biases[index]
+            yield Draw(None, make=lambda made=(weights[index], bias): made)
 
 
-def _single_passes(draws: Draws) -> Iterator[dict[str, Draw]]:
+def _single_passes(draws: AnyDraws, layers: Mapping[str, RandomLayer]) -> Iterator[dict[str, Draw]]:
     """One pass for each draw: right for any network."""
     for index in range(len(draws)):
         trunk = index if draws.head is None else index // draws.head_draws
-        yield {n: Draw(z[index if n == draws.head else trunk]) for n, z in draws.noise.items()}
+        at = {name: index if name == draws.head else trunk for name in layers}
+        yield {name: Draw(draws.part(name, layer, at[name], at[name] + 1)[0]) for name, layer in layers.items()}
 
 
-def _last(net: nn.Module, layers: Mapping[str, RandomLayer]) -> str:
-    """Name of the random layer that is called last."""
-    return next(iter(layers)) if len(layers) == 1 else max(layers, key=_position(net, layers))
+def _may_grow(net: nn.Module, x: Any, layers: Mapping[str, RandomLayer], name: str, fold: bool = False) -> bool:
+    """Whether the network takes a batch that a random layer has multiplied, tried once on two inputs.
 
-
-def _first(net: nn.Module, layers: Mapping[str, RandomLayer]) -> str:
-    """Name of the random layer that is called first."""
-    return next(iter(layers)) if len(layers) == 1 else min(layers, key=_position(net, layers))
-
-
-def _position(net: nn.Module, layers: Mapping[str, RandomLayer]) -> Callable[[str], int]:
-    calls = next(iter(layers.values())).sampler.calls or trace(net, None, required=True) or []
-    index = {module: position for position, module in enumerate(calls)}
-    return lambda name: index[layers[name]]
-
-
-def _head_may_grow(net: nn.Module, x: Tensor, layers: Mapping[str, RandomLayer], head: str) -> bool:
-    """Whether what follows the head takes a batch several times as large, tried once on two inputs.
-
-    It does unless the network joins the head's output with something that did not pass through the head, or calls the
-    head twice.
+    It does unless it joins the layer's output with something that did not pass through it, calls it twice, or has
+    other rows than examples there. With ``fold`` the layer is the first, and the others see a group for each draw.
     """
-    tried = layers[head].sampler.tried
-    if "head" not in tried:
-        noise = _probe_noise(layers)
-        probe = Draws({name: z if name == head else z[:1] for name, z in noise.items()}, head, 3)
-        tried["head"] = _agree(net, x, layers, _single_passes(probe), _passes(probe, layers))
-    return tried["head"]
+    tried = layers[name].sampler.tried
+    # What was tried holds for a network of these very modules.
+    key = ("fold " if fold else "") + name, hash(tuple(map(id, net.modules())))
+    if key not in tried:
+        pair = _pair(x)
+        if pair is None:
+            return False
+        noise = {n: layer.noise_like(torch.Generator().manual_seed(0), 3) for n, layer in layers.items()}
+        if fold:
+            probe = Draws(noise)
+            at_once = _folded_passes(probe, layers, name, 3, 2)
+        else:
+            probe = Draws({n: z if n == name else z[:1] for n, z in noise.items()}, name, 3)
+            at_once = _passes(probe, layers)
+        tried[key] = _agree(net, pair, layers, _single_passes(probe, layers), at_once)
+    return tried[key]
 
 
-def _first_may_grow(net: nn.Module, x: Tensor, layers: Mapping[str, RandomLayer]) -> bool:
-    """The same for the first random layer, all others then seeing a group for each draw."""
-    first = _first(net, layers)
-    tried = layers[first].sampler.tried
-    if "first" not in tried:
-        probe = Draws(_probe_noise(layers))
-        tried["first"] = _agree(net, x, layers, _single_passes(probe), _folded_passes(probe, first, 3, 2))
-    return tried["first"]
+def _pair(x: Any) -> Any:
+    """Two different examples, or None where there is but one of indices, or none can be told."""
+    try:
+        count = count_examples((x,), {})
+    except ValueError:
+        return None
+    generator = torch.Generator().manual_seed(0)
 
+    def both(tensor: Tensor) -> Tensor:
+        if tensor.dim() == 0 or len(tensor) != count:
+            return tensor
+        pair = torch.cat([tensor[:1], tensor[-1:]])
+        if tensor.is_floating_point() and torch.equal(pair[0], pair[1]):
+            pair[1] += torch.randn(pair[1].shape, generator=generator).to(pair)
+        return pair
 
-def _probe_noise(layers: Mapping[str, RandomLayer]) -> dict[str, Tensor]:
-    return {name: layer.noise_like(torch.Generator().manual_seed(0), 3) for name, layer in layers.items()}
+    pair = change_tensors(x, both)
+    return pair if any(t.dim() and len(t) == 2 and not torch.equal(t[0], t[1]) for t in tensors(pair)) else None
 
 
 def _agree(
     net: nn.Module,
-    x: Tensor,
+    pair: Any,
     layers: Mapping[str, RandomLayer],
     one_by_one: Iterator[dict[str, Draw]],
     at_once: Iterator[dict[str, Draw]],
 ) -> bool:
-    pair = torch.cat([x[:1], x[-1:]])
-    with torch.no_grad():
+    with torch.no_grad(), awake(net):
         expected = torch.cat([_run(net, pair, layers, draw_of) for draw_of in one_by_one])
         try:
             actual = torch.cat([_run(net, pair, layers, draw_of) for draw_of in at_once])
@@ -211,14 +194,24 @@ def _agree(
             return False
     if actual.shape != expected.shape:
         return False
-    exact = expected.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type)
+    exact = expected.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(expected.device.type)
     return bool((actual - expected).abs().max() <= (1e-3 if exact else 0.05) * expected.abs().max())
 
 
-def _run(net: nn.Module, x: Tensor, layers: Mapping[str, RandomLayer], draw_of: Mapping[str, Draw]) -> Tensor:
+def _run(net: nn.Module, x: Any, layers: Mapping[str, RandomLayer], draw_of: Mapping[str, Draw]) -> Tensor:
+    """Logits of one pass, [draws of the pass, batch, ...]."""
     for name, layer in layers.items():
         layer.current_draw = draw_of[name]
-    return net(x)
+    out = net(x)
+    if not isinstance(out, Tensor):
+        raise ValueError(
+            f"the network's output is a {type(out).__name__}; a prediction needs one tensor of logits [batch, ...]: "
+            f"wrap the network in a module that returns it, and pass that to ivi.predict"
+        )
+    many = max(1 if draw.z is None or draw.use == "one" else len(draw.z) for draw in draw_of.values())
+    if many > 1 and (out.dim() == 0 or len(out) % many):
+        raise RuntimeError(f"{many} draws share this pass, and its output has the shape {tuple(out.shape)}")
+    return out.unflatten(0, (many, -1)) if many > 1 else out.unsqueeze(0)
 
 
 @contextmanager

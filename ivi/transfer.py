@@ -30,7 +30,7 @@ def run_transfer(
     out: Path,
     fast: bool = False,
     seed: int = 0,
-    covariance: Covariance = LowRank(5),  # noqa: B008  frozen
+    covariance: Covariance = LowRank(5, scale=1.0),  # noqa: B008  frozen
     widths: Sequence[int] | None = None,
     steps: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,

@@ -92,6 +92,12 @@ def columns(names: Iterable[str] | None = None, results: Iterable[Result] = ()) 
     return list(chosen.values())
 
 
+def every(results: Iterable[Result] = ()) -> list[Column]:
+    """Every column that there is, each once, in a fixed order."""
+    found = _known(_stored(results))
+    return list({one.key: one for group in found.values() for one in group}.values())
+
+
 def column(name: str, results: Iterable[Result] = ()) -> Column:
     """The one column that ``name`` means.
 

@@ -147,8 +147,8 @@ def from_arrays(kind: str, arrays: Mapping[str, np.ndarray], labels: np.ndarray 
     return result
 
 
-def save_predictions(path: Path, sets: Mapping[str, AnyPredictions]) -> str:
-    """Write ``sets`` (name -> predictions) to ``path``, whole or not at all, and return the SHA-256 of the file.
+def to_bytes(sets: Mapping[str, AnyPredictions]) -> bytes:
+    """``sets`` (name -> predictions) as the bytes of a predictions file.
 
     Arrays are stored in the smallest type that holds every number of theirs exactly.
 
@@ -161,7 +161,12 @@ def save_predictions(path: Path, sets: Mapping[str, AnyPredictions]) -> str:
         for key, value in vars(predictions).items()
         if value is not None
     }
-    data = save(arrays)
+    return save(arrays)
+
+
+def save_predictions(path: Path, sets: Mapping[str, AnyPredictions]) -> str:
+    """Write ``sets`` to ``path``, whole or not at all, and return the SHA-256 of the file; see `to_bytes`."""
+    data = to_bytes(sets)
     write_once(path, data, replace=True)
     return hashlib.sha256(data).hexdigest()
 

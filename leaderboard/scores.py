@@ -78,12 +78,16 @@ def score_file(predictions_path: Path) -> Scores:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, or cannot be scored; the file and the evaluation set are named.
     """
-    data = read_bytes(predictions_path)
-    sets = parse_predictions(data, str(predictions_path))
+    return score_bytes(read_bytes(predictions_path), str(predictions_path))
+
+
+def score_bytes(data: bytes, where: str) -> Scores:
+    """As `score_file`, from the bytes of the file ``where``."""
+    sets = parse_predictions(data, where)
     try:
         metrics = score(sets)
     except ValueError as error:
-        raise ValueError(f"{predictions_path}: cannot be scored: {error}") from error
+        raise ValueError(f"{where}: cannot be scored: {error}") from error
     return Scores(kind=kind_of(sets), predictions=hashlib.sha256(data).hexdigest(), sets=metrics)
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from baselines.names import UserError, unknown
 from benchmarks.board import Shown, chosen_column, chosen_columns, load, one_task
-from benchmarks.commands.options import RESULTS, bar, console, errors
+from benchmarks.commands.options import RESULTS, bar, chosen_seeds, console, errors
 from leaderboard import table as board
 from leaderboard.results import Result
 from leaderboard.store import write_once
@@ -31,7 +31,7 @@ Suite = Annotated[
 Methods = Annotated[
     str | None, typer.Option("--methods", "-m", help='Only these rows, e.g. "map,implicit_vi(rank=2)".')
 ]
-Seeds = Annotated[int | None, typer.Option("--seeds", "-s", min=1, help="Only seeds 0 ... N-1.")]
+Seeds = Annotated[str | None, typer.Option("--seeds", "-s", help="Only these seeds: 5 means 0 to 4; '0,3,7' those.")]
 
 
 class Format(StrEnum):
@@ -80,7 +80,7 @@ def table(
     """Show the table of a suite from its records: mean over seeds ± 95 % t interval; costs as ratios to MAP."""
     if write is not None:
         return _write(write)
-    shown = load(folder, suite, seeds)
+    shown = load(folder, suite, chosen_seeds(seeds))
     _report(shown)
     chosen = chosen_columns(columns, shown)
     bounds = [_bound(text, shown.results) for text in _split(where)]
@@ -101,6 +101,15 @@ def table(
     if bounds and not made.rows:
         raise UserError(f"no row has {where}")
     _show(format, shown.only(made, methods), shown.title, legend)
+
+
+def show_suite(folder: Path, suite: str, methods: str | None, seeds: str | None) -> None:
+    """Show the table of a suite as `ivi table` does."""
+    shown = load(folder, suite, chosen_seeds(seeds))
+    chosen = chosen_columns(None, shown)
+    sort = chosen_column("nll", shown.results)
+    made = board.fold(shown.results, shown.plan, chosen, costs=shown.costs, sort=sort, tasks=shown.tasks)
+    _show(Format.terminal, shown.only(made, methods), shown.title, True)
 
 
 @commands.command()
@@ -208,7 +217,7 @@ def figures(
         from leaderboard.views.drawing import draw
     except ModuleNotFoundError as error:
         raise UserError(f"figures need {error.name}: pip install 'ivi-bench[figures]'") from None
-    shown = load(folder, suite, seeds)
+    shown = load(folder, suite, chosen_seeds(seeds))
     _report(shown)
     wanted = _split(methods)
     groups = [group for group in shown.groups() if not wanted or group.name in wanted]

@@ -14,10 +14,11 @@ from rich.text import Text
 from baselines.names import UserError
 from baselines.registry import known_methods
 from baselines.spec import parse, split
-from benchmarks.commands.options import RESULTS, Device, Out, bar, chosen_device, console
-from benchmarks.environment import cores
+from benchmarks.commands.options import RESULTS, Device, Out, bar, console
+from benchmarks.machine import chosen_device, cores
+from benchmarks.prepare import prepare
 from benchmarks.suite import load_task
-from benchmarks.views import print_whole
+from leaderboard.views.terminal import print_whole
 from leaderboard.cost import CostRecord, MethodCost, quartiles, ratios, write_cost
 
 commands = typer.Typer()
@@ -40,6 +41,7 @@ def cost(
     The measurement is kept beside the records; tables of the same task and kind of device then show its ratios.
     """
     chosen = load_task(task)
+    data = prepare(chosen)
     specs = [parse(text) for text in (split(methods) if methods is not None else known_methods())]
     for name, value in (("rounds", rounds), ("steps", steps), ("threads", threads or 1)):
         if value < 1:
@@ -51,12 +53,12 @@ def cost(
     where = chosen_device(device)
     for name, level in (("KINETO_LOG_LEVEL", "99"), ("TORCH_CPP_LOG_LEVEL", "3")):
         os.environ.setdefault(name, level)  # before torch is imported: its profiler writes to stderr
-    from benchmarks.cost import measure
-    from benchmarks.energy import energy_counter
+    from benchmarks.measure.cost import costs_of
+    from benchmarks.measure.energy import energy_counter
 
     threads, joules = threads or (1 if where == "cpu" else cores()), energy_counter(where)
     with bar(f"cost of {chosen.name}") as progress:
-        record = measure(chosen, specs, where, threads, rounds, steps, progress, joules)
+        record = costs_of(chosen, data, specs, where, threads, rounds, steps, progress, joules)
     path = write_cost(out, record)
     _show(record)
     console.print(f"wrote {path}", highlight=False, soft_wrap=True)
@@ -74,7 +76,7 @@ def _show(record: CostRecord) -> None:
         view.add_column(name.replace(" ", "\n"), justify="right")
     for one in record.methods:
         cells = [Text(one.error, "red")] if one.error else _cells(one, record.methods[0], kinds)
-        view.add_row(one.method.label, *cells)
+        view.add_row(Text(one.label), *cells)
     print_whole(console, view)
     for line in _legend(record, "energy" in kinds):
         console.print(Text(line, "dim"))
@@ -96,9 +98,9 @@ def _legend(record: CostRecord, energy: bool) -> list[str]:
     lines = [
         f"×MAP: alternated with MAP in one process, median and quartiles of {record.rounds} rounds; {whole}, for a "
         f"recipe of {record.recipe_steps} steps.",
-        "Memory: of tensors, at the peak of fitting or predicting. FLOPs: of the whole recipe, and of one image in a "
+        "Memory: of tensors, at the peak of fitting or predicting. FLOPs: of the whole recipe, and of one example in a "
         f"batch of {record.batch_size}.",
-        f"On {record.device}, torch threads: {record.environment.threads}.",
+        f"On {record.environment.device_name}, torch threads: {record.environment.threads}.",
     ]
     said = "Energy: of the whole GPU as its driver counts it, in steps of up to 0.1 s; more --steps make it finer."
     return [*lines[:2], said, *lines[2:]] if energy else lines

@@ -20,7 +20,7 @@ def data(
     ] = None,
 ) -> None:
     """Show data sets: sizes, where they come from on this machine, how to get the missing ones, what they look like."""
-    from benchmarks.data import report
+    from benchmarks.data import report, sheets
 
     if name is None:
         console.print(report.overview())
@@ -29,6 +29,6 @@ def data(
         console.print(table)
     if pictures is not None:
         with console.status("drawing contact sheets"):
-            written = report.contact_sheets(name, pictures)
+            written = sheets.contact_sheets(name, pictures)
         for path in written:
             console.print(f"wrote {path}", highlight=False)

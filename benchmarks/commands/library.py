@@ -61,7 +61,7 @@ def transfer(
     with Progress(console=console, transient=True) as bars:
         bar = bars.add_task("training networks", total=None)
         result = run_transfer(
-            images.pixels,
+            images.inputs,
             images.labels,
             out,
             fast,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +12,14 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from baselines.names import UserError, unknown
-from baselines.spec import split
-from benchmarks.suite import Run, Suite, load_suite, plan
+from baselines.names import UserError
+from baselines.spec import distinct, parse, split
+from benchmarks.machine import chosen_device
+from benchmarks.prepare import prepare
+from benchmarks.results import planned
+from benchmarks.runs import Run, runs_of
+from benchmarks.suite import Suite, load_suite, load_task
+from leaderboard.plan import Plan
 
 console = Console()
 errors = Console(stderr=True)
@@ -24,7 +30,9 @@ Methods = Annotated[
     str | None,
     typer.Option("--methods", "-m", help='Only these, e.g. "map,implicit_vi(rank=2)"; see ivi list methods.'),
 ]
-Seeds = Annotated[int | None, typer.Option("--seeds", "-s", help="Seeds 0 ... N-1 instead of the suite's.")]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", "-s", help="Other seeds than the suite's: 5 means 0 to 4; '0,3,7' those.")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")]
 Extra = Annotated[
     list[str] | None,
@@ -33,22 +41,47 @@ Extra = Annotated[
 RESULTS = Path("results")
 
 
-def chosen_runs(
-    suite: str, methods: str | None, seeds: int | None, device: str, extra: list[str] | None
-) -> tuple[Suite, list[Run]]:
-    """The suite, with what the command line changes in it, and its runs."""
-    chosen = load_suite(suite)
+@dataclass(frozen=True)
+class Chosen:
+    """A suite, with what the command line changes in it, and its runs; ``whole``: those without the changes."""
+
+    suite: Suite
+    runs: list[Run]
+    whole: list[Run]
+
+    def plan(self) -> Plan:
+        """What the folder of the records is about: the whole suite, and what was asked for beside it."""
+        runs = {run.run_id: run for run in [*self.whole, *self.runs]}
+        return planned(self.suite.name, self.suite.description, list(runs.values()))
+
+
+def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None) -> Chosen:
+    """The suite, with what the command line changes in it, and its runs; its data are sealed if they are not yet."""
+    whole, where = load_suite(suite), chosen_device(device)
     changes: dict[str, Any] = {}
     if seeds is not None:
-        if seeds < 1:
-            raise UserError(f"--seeds must be at least 1, not {seeds}")
-        changes["seeds"] = tuple(range(seeds))
-    listed = tuple(split(methods)) if methods is not None else chosen.methods
+        changes["seeds"] = chosen_seeds(seeds)
+    listed = tuple(split(methods)) if methods is not None else whole.methods
     if methods is not None and not listed:
         raise UserError("--methods names no method; see ivi list methods")
     changes["methods"] = tuple(dict.fromkeys([*listed, *(extra or [])]))
-    chosen = chosen.model_copy(update=changes)
-    return chosen, plan(chosen, chosen_device(device))
+    chosen = whole.model_copy(update=changes)
+    distinct(parse(text) for text in chosen.methods)  # a misspelt name is said before data are decoded
+    tasks = {name: load_task(name) for name in chosen.tasks}
+    with errors.status("reading the data") if errors.is_terminal else nullcontext():
+        ready = {name: (task, prepare(task)) for name, task in tasks.items()}
+    return Chosen(chosen, runs_of(chosen, ready, where), runs_of(whole, ready, where))
+
+
+def chosen_seeds(text: str | None) -> tuple[int, ...] | None:
+    """The seeds that ``--seeds`` means; None: all."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts) or parts == ["0"]:
+        raise UserError(f"--seeds must be a number of seeds, at least 1, or a list such as '0,3,7', not {text!r}")
+    numbers = [int(part) for part in parts]
+    return tuple(range(numbers[0])) if len(numbers) == 1 else tuple(dict.fromkeys(numbers))
 
 
 @contextmanager
@@ -57,13 +90,3 @@ def bar(name: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         shown = progress.add_task(name, total=None)
         yield lambda done, total: progress.update(shown, completed=done, total=total)
-
-
-def chosen_device(name: str) -> str:
-    """The device that ``--device`` means."""
-    if name == "auto":
-        return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
-        raise unknown("device", name, ["auto", "cpu", "cuda"])
-    return name

@@ -9,7 +9,8 @@ import typer
 
 from baselines.names import UserError
 from baselines.spec import parse
-from benchmarks import results, views
+from benchmarks import views
+from benchmarks.commands.board import show_suite
 from benchmarks.commands.options import (
     RESULTS,
     Device,
@@ -22,9 +23,8 @@ from benchmarks.commands.options import (
     console,
     errors,
 )
-from leaderboard import table as board
-from leaderboard.cost import read_costs
-from leaderboard.record import latest, read_all
+from benchmarks.results import DONE, Todo
+from leaderboard.store import latest, read_all
 
 commands = typer.Typer()
 
@@ -35,12 +35,14 @@ class Kind(StrEnum):
     tasks = "tasks"
     methods = "methods"
     suites = "suites"
+    columns = "columns"
 
 
 @commands.command("list")
 def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
-    """Show what there is: tasks, methods or suites."""
-    console.print({"tasks": views.tasks, "methods": views.methods, "suites": views.suites}[kind]())
+    """Show what there is: tasks, methods, suites, or the columns of a table."""
+    shown = {"tasks": views.tasks, "methods": views.methods, "suites": views.suites, "columns": views.columns}
+    console.print(shown[kind]())
 
 
 @commands.command("plan")
@@ -53,8 +55,8 @@ def plan_(
     method: Extra = None,
 ) -> None:
     """Show the runs that a suite means, which of them are done, and how long the others may take."""
-    runs = chosen_runs(suite, methods, seeds, device, method)[1]
-    console.print(views.plan(runs, read_all(out)))
+    runs = chosen_runs(suite, methods, seeds, device, method).runs
+    console.print(views.plan(runs, read_all(out).records))
 
 
 @commands.command()
@@ -62,10 +64,14 @@ def run(
     suite: SuiteName,
     methods: Methods = None,
     seeds: Seeds = None,
-    jobs: Annotated[int | None, typer.Option(help="Runs at a time. Default: one per core, or one on a GPU.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Jobs at a time. Default: one per core, or one on a GPU.")] = None,
     device: Device = "auto",
     out: Out = RESULTS,
     retry: Annotated[bool, typer.Option("--retry", help="Also repeat runs that failed.")] = False,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Also repeat runs that other code or other packages have made.")
+    ] = False,
+    limit: Annotated[float, typer.Option(help="Minutes that one fit, or all predictions of a run, may take.")] = 240,
     method: Extra = None,
 ) -> None:
     """Make every run of a suite that is not done yet, then show its table.
@@ -75,26 +81,33 @@ def run(
     """
     from benchmarks.execute import make_runs
 
-    chosen, runs = chosen_runs(suite, methods, seeds, device, method)
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be at least 1, not {jobs}")
-    records = make_runs(runs, out, jobs, retry, console)
-    rows = board.fold(records, results.planned(runs), costs=read_costs(out))
-    views.show_table(console, rows, chosen.description)
-    found = latest(records)
-    failed = [run for run in runs if run.run_id in found and found[run.run_id].status not in ("ok", "skipped")]
+    if not limit > 0:
+        raise UserError(f"--limit must be more than 0 minutes, not {limit:g}")
+    chosen = chosen_runs(suite, methods, seeds, device, method)
+    redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
+    made = make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan())
+    show_suite(out, chosen.suite.name, methods, seeds)
+    found = latest([*read_all(out).records, *made])
+    failed = [one for one in chosen.runs if one.run_id in found and found[one.run_id].status not in DONE]
     if failed:
-        errors.print(f"{len(failed)} of {len(runs)} runs failed; their records say why. Repeat them with --retry.")
+        errors.print(
+            f"{len(failed)} of {len(chosen.runs)} runs failed; their records say why. Repeat them with --retry."
+        )
         raise typer.Exit(1)
 
 
 @commands.command()
 def check(
     method: Annotated[str, typer.Argument(help="A method's name, or path/to/file.py:Class.")],
+    task: Annotated[
+        list[str] | None, typer.Option(help="Tasks to check it on, in place of three small ones of several kinds.")
+    ] = None,
 ) -> None:
     """Check a method, built-in or your own, against the contract: each check is named after the fact it establishes."""
     spec = parse(method)
-    from benchmarks.check import check_method
+    from benchmarks.check import TASKS, check_method
 
-    if not check_method(spec, console):
+    if not check_method(spec, console, tuple(task or TASKS)):
         raise typer.Exit(1)

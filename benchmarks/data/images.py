@@ -1,99 +1,68 @@
-"""Images in memory: what every source decodes to."""
+"""Images in memory: what every source of an image set decodes to."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+import logging
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.data.spec import DataError
+from benchmarks.data.examples import Affine, Examples
+from benchmarks.data.spec import DataError, ImageSpec
+
+log = logging.getLogger(__name__)
 
 # ITU-R 601-2, the weights with which PIL turns colour into grey.
 _LUMA = torch.tensor([299, 587, 114], dtype=torch.int32).view(1, 3, 1, 1)
+_LOOKED_AT = 2000
 
 
 @dataclass(frozen=True)
-class Images:
-    """One split of a data set, on the CPU.
+class Images(Examples):
+    """One split of an image set, on the CPU: ``inputs`` are pixels, [N, channels, height, width] uint8."""
 
-    Attributes:
-        pixels: [N, channels, height, width] uint8.
-        labels: [N] int64, indices into ``classes``; None where the images have no class of the task.
-        classes: names of the classes, in label order.
-    """
-
-    pixels: Tensor
-    labels: Tensor | None
-    classes: tuple[str, ...]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of shape, pixels and labels. Class names are left out, since sources spell them freely."""
-        digest = hashlib.sha256(f"uint8 {tuple(self.pixels.shape)} {self.labels is not None}".encode())
-        digest.update(_raw(self.pixels))
-        if self.labels is not None:
-            digest.update(_raw(self.labels.to(torch.int64)))
-        return digest.hexdigest()
+    @property
+    def pixels(self) -> Tensor:
+        """The inputs."""
+        return self.inputs
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one image."""
-        channels, height, width = self.pixels.shape[1:]
+        channels, height, width = self.inputs.shape[1:]
         return channels, height, width
 
-    def __len__(self) -> int:
-        return len(self.pixels)
+    def affine(self, spec: ImageSpec) -> Affine:
+        """Pixels in [0, 1], less the spec's mean, over its deviation; says so where that does not fit these pixels."""
+        self._question(spec)
+        return image_affine(spec)
 
-    def take(self, index: Tensor) -> Images:
-        """The images at ``index`` ([M] int64), copied."""
-        return replace(self, pixels=self.pixels[index], labels=None if self.labels is None else self.labels[index])
-
-
-def split(images: Images, seed: int, sizes: Mapping[str, int]) -> dict[str, Images]:
-    """Disjoint parts of ``images``, cut one after the other from one permutation that only ``seed`` decides.
-
-    Args:
-        images: what is cut; images beyond the sum of ``sizes`` are left out.
-        seed: the same seed gives the same parts on every machine.
-        sizes: name of the part -> how many images.
-
-    Raises:
-        DataError: ``sizes`` ask for more images than there are, or for an empty part.
-    """
-    return {name: images.take(index) for name, index in cut(len(images), seed, sizes).items()}
+    def _question(self, spec: ImageSpec) -> None:
+        some = self.pixels[:: max(1, len(self) // _LOOKED_AT)].double() / 255
+        own_mean, own_std = some.mean((0, 2, 3)), some.std((0, 2, 3), correction=0)
+        mean, std = torch.tensor(spec.mean).double(), torch.tensor(spec.std).double()
+        if bool((((own_mean - mean) / std).abs() > 2).any() or ((own_std / std - 1).abs() > 2).any()):
+            log.warning(
+                "%s: mean %s and std %s are far from the training pixels' own, %s and %s: are they in units of [0, 1]?",
+                spec.name,
+                list(spec.mean),
+                list(spec.std),
+                _rounded(own_mean),
+                _rounded(own_std),
+            )
 
 
-def cut(count: int, seed: int, sizes: Mapping[str, int]) -> dict[str, Tensor]:
-    """Which of ``count`` images each part of `split` has: name of the part -> their numbers, [size] int64.
-
-    Raises:
-        DataError: as `split`.
-    """
-    if min(sizes.values(), default=0) < 1 or sum(sizes.values()) > count:
-        asked = " + ".join(f"{name} {size:,}" for name, size in sizes.items()) or "no part"
-        raise DataError(f"cannot cut {asked} from {count:,} images: each part needs at least one, together at most all")
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    parts = torch.split(order[: sum(sizes.values())], list(sizes.values()))
-    return dict(zip(sizes, parts, strict=True))
+def image_affine(spec: ImageSpec) -> Affine:
+    """The spec's normalization, [1, channels, 1, 1]: x = pixels * scale + shift."""
+    std = torch.tensor(spec.std).view(1, -1, 1, 1)
+    return Affine(1 / (255 * std), -torch.tensor(spec.mean).view(1, -1, 1, 1) / std)
 
 
-def repeated(images: Images, among: Images) -> int:
-    """How many of ``images`` are, pixel for pixel, also ``among`` others (of another shape: none are)."""
-    if images.shape != among.shape:
-        return 0
-    known = set(_digests(among))
-    return sum(digest in known for digest in _digests(images))
-
-
-def duplicates(images: Images) -> int:
-    """How many of ``images`` are, pixel for pixel, equal to an earlier one."""
-    return len(images) - len(set(_digests(images)))
+def _rounded(numbers: Tensor) -> list[float]:
+    return [round(number, 4) for number in numbers.tolist()]
 
 
 def like(images: Images, shape: tuple[int, int, int]) -> Images:
@@ -106,7 +75,7 @@ def like(images: Images, shape: tuple[int, int, int]) -> Images:
     pixels = _with_channels(images.pixels, channels)
     if tuple(pixels.shape[2:]) != (height, width):
         pixels = _resized(pixels, height, width)
-    return replace(images, pixels=pixels)
+    return replace(images, inputs=pixels)
 
 
 def _with_channels(pixels: Tensor, channels: int) -> Tensor:
@@ -136,12 +105,3 @@ def cover(image: Image.Image, height: int, width: int) -> Image.Image:
     top, left = (image.height - box_height) / 2, (image.width - box_width) / 2
     box = (left, top, left + box_width, top + box_height)
     return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
-
-
-def _digests(images: Images) -> list[bytes]:
-    rows = images.pixels.contiguous().numpy().reshape(len(images), -1)
-    return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]
-
-
-def _raw(tensor: Tensor) -> memoryview:
-    return tensor.contiguous().numpy().reshape(-1).view(np.uint8).data

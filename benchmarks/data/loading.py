@@ -1,4 +1,4 @@
-"""Images by name: `load` for a task's own data, `load_like` for what is shown to its models without belonging to it."""
+"""Data by name: `load` for a task's own data, `load_like` for what is shown to its models without belonging to it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import TypeVar
 
 from benchmarks.data.cache import cached
+from benchmarks.data.examples import Examples
 from benchmarks.data.images import Images, like
-from benchmarks.data.sources import AnySource, decode, describe, identity, missing
-from benchmarks.data.spec import DataError, DataSpec, Unreachable, read_spec
+from benchmarks.data.kinds import KINDS
+from benchmarks.data.sources.files import AnySource, describe, identity, missing
+from benchmarks.data.spec import DataError, DataSpec, ImageSpec, Unreachable, read_spec
 
 T = TypeVar("T")
 
 
-def load(name: str, split: str = "all") -> Images:
-    """The images of one split, decoded once and memory-mapped from the cache after that.
+def load(name: str, split: str = "all") -> Examples:
+    """The examples of one split, decoded once and memory-mapped from the cache after that.
 
     Args:
         name: one of `benchmarks.data.spec.names()`, or the path of a spec of your own.
@@ -26,28 +28,43 @@ def load(name: str, split: str = "all") -> Images:
             the message says what to do.
     """
     spec = read_spec(name)
-    expected = spec.split(split)
-    if spec.stream:
+    expected, kind = spec.split(split), KINDS[spec.kind]
+    if isinstance(spec, ImageSpec) and spec.stream:
         raise DataError(f"{spec.name} is too large to decode into memory: use benchmarks.data.stream.StreamSource")
 
-    def cached_or_decoded(source: AnySource) -> Images:
-        return cached(spec.name, split, identity(source, spec, split), lambda: decode(source, spec, split))
+    def cached_or_decoded(source: AnySource) -> Examples:
+        key = identity(source, spec, split)
+        return cached(spec.name, split, key, lambda: kind.decode(source, spec, split), kind.examples)
 
-    images = from_first_source(spec, cached_or_decoded)
-    if images.shape != spec.shape:
-        raise DataError(f"{spec.name}, split {split!r}: images have shape {images.shape}, the spec says {spec.shape}")
-    if expected.fingerprint is not None and images.fingerprint != expected.fingerprint:
-        raise DataError(differs(f"{spec.name}, split {split!r}", images.fingerprint, expected.fingerprint))
-    if len(images) != expected.examples:
-        raise DataError(f"{spec.name}, split {split!r}: {len(images):,} images, the spec says {expected.examples:,}")
-    return images
+    examples, where = from_first_source(spec, cached_or_decoded), f"{spec.name}, split {split!r}"
+    if examples.shape != spec.shape:
+        raise DataError(f"{where}: examples have shape {examples.shape}, the spec says {spec.shape}")
+    if expected.fingerprint is not None and examples.fingerprint != expected.fingerprint:
+        raise DataError(differs(where, examples.fingerprint, expected.fingerprint))
+    if len(examples) != expected.examples:
+        raise DataError(f"{where}: {len(examples):,} {kind.noun}, the spec says {expected.examples:,}")
+    return examples
+
+
+def check_present(name: str, split: str | None = None) -> None:
+    """Say at once what `load` would say hours later of a set that is not there; reads its spec, looks for its files.
+
+    Whether the hub has a set is not asked. ``split`` is the data set's evaluation split unless named.
+
+    Raises:
+        DataError: as `load`, but for what only reading the data shows.
+    """
+    spec = read_spec(name)
+    wanted = split or spec.evaluation
+    spec.split(wanted)
+    from_first_source(spec, lambda source: identity(source, spec, wanted))
 
 
 def differs(where: str, found: str, wanted: str) -> str:
     """What is said of a set that is not the one its spec describes."""
     return (
         f"{where}: the fingerprint is {found}, the spec says {wanted}: "
-        "these are not the images that results were published on"
+        "these are not the data that results were published on"
     )
 
 
@@ -55,17 +72,23 @@ def load_like(name: str, input_shape: tuple[int, int, int], split: str | None = 
     """Images of ``name`` in another task's input shape (channels, height, width), without labels.
 
     ``split`` is the data set's evaluation split unless named.
+
+    Raises:
+        DataError: as `load`; or ``name`` holds no images.
     """
-    return replace(like(load(name, split or read_spec(name).evaluation), input_shape), labels=None)
+    images = load(name, split or read_spec(name).evaluation)
+    if not isinstance(images, Images):
+        raise DataError(f"{name} holds no images and cannot be brought to shape {input_shape}")
+    return replace(like(images, input_shape), labels=None)
 
 
 def load_corrupted(images: Images, corruption: str, severity: int, seed: int = 0) -> Images:
-    """`benchmarks.data.corruptions.corrupt`, computed once and kept in the cache under the images' fingerprint."""
-    from benchmarks.data.corruptions import VERSION, corrupt
+    """`benchmarks.data.shift.corruptions.corrupt`, computed once and cached under the images' fingerprint."""
+    from benchmarks.data.shift.corruptions import VERSION, corrupt
 
     key = f"{VERSION} {images.fingerprint} {corruption} {severity} {seed}"
     split = f"{images.fingerprint[:8]}-{corruption}-{severity}"
-    return cached("corrupted", split, key, lambda: corrupt(images, corruption, severity, seed))
+    return cached("corrupted", split, key, lambda: corrupt(images, corruption, severity, seed), Images)
 
 
 def from_first_source(spec: DataSpec, use: Callable[[AnySource], T]) -> T:

@@ -1,25 +1,18 @@
-"""What ``ivi data`` shows: which data sets are here, what to type for the others, and pictures of them."""
+"""What ``ivi data`` shows: which data sets are here, and what to type for the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image, ImageDraw
 from rich.table import Table
 
 from benchmarks.data.cache import entry_path
-from benchmarks.data.corruptions import corrupt
-from benchmarks.data.images import Images, duplicates, repeated
-from benchmarks.data.loading import load, load_like
-from benchmarks.data.sources import AnySource, describe, identity, missing
-from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, DataError, DataSpec, Hub, named_columns, names, read_spec
-from benchmarks.data.stream import StreamSource
-
-_MARGIN = 14
+from benchmarks.data.examples import duplicates, repeated
+from benchmarks.data.loading import load
+from benchmarks.data.sheets import opened
+from benchmarks.data.sources.files import AnySource, describe, identity, missing
+from benchmarks.data.spec import DataError, DataSpec, Hub, ImageSpec, TableSpec, named_columns, names, read_spec
 
 
 @dataclass(frozen=True)
@@ -28,10 +21,10 @@ class SplitFacts:
 
     Attributes:
         name, examples: of the split.
-        fingerprint: of its images.
+        fingerprint: of its content.
         pinned: the spec states the fingerprint, so it has been checked.
-        duplicates: images equal to an earlier one of the split; None for a set that is streamed, which is not read.
-        repeated: other split -> how many images of this one are also there; likewise.
+        duplicates: inputs equal to an earlier one of the split; None for a set that is streamed, which is not read.
+        repeated: other split -> how many inputs of this one are also there; likewise.
     """
 
     name: str
@@ -49,43 +42,36 @@ def split_facts(name: str) -> list[SplitFacts]:
         DataError: as `benchmarks.data.load`; also for a set that is streamed and not on this machine.
     """
     spec = read_spec(name)
-    if spec.stream:
-        opened = {split: _opened(name, spec, split) for split in spec.splits}
+    if isinstance(spec, ImageSpec) and spec.stream:
+        streams = {split: opened(name, spec, split) for split in spec.splits}
         return [
             SplitFacts(split, len(source), source.fingerprint, spec.splits[split].fingerprint is not None)
-            for split, source in opened.items()
+            for split, source in streams.items()
         ]
     loaded = {split: load(name, split) for split in spec.splits if split != "corrupted"}
     return [
         SplitFacts(
             name=split,
-            examples=len(images),
-            fingerprint=images.fingerprint,
+            examples=len(examples),
+            fingerprint=examples.fingerprint,
             pinned=spec.splits[split].fingerprint is not None,
-            duplicates=duplicates(images),
-            repeated={other: repeated(images, among) for other, among in loaded.items() if other != split},
+            duplicates=duplicates(examples),
+            repeated={other: repeated(examples, among) for other, among in loaded.items() if other != split},
         )
-        for split, images in loaded.items()
+        for split, examples in loaded.items()
     ]
-
-
-def _opened(name: str, spec: DataSpec, split: str) -> StreamSource:
-    """A streamed set, if it is on this machine: nobody wants ImageNet downloaded in order to see its size."""
-    first = next((source for source in spec.sources if missing(source) is None), None)
-    if isinstance(first, Hub):
-        raise DataError(f"{spec.name} is streamed and not on this machine: a task that needs it downloads it")
-    return StreamSource(name, split)
 
 
 def overview() -> Table:
     """One row a data set: size, and where it would be read from on this machine. Loads nothing."""
     table = Table(title="Data sets")
-    for column in ("name", "shape", "classes", "images", "here"):
+    for column in ("name", "kind", "shape", "classes", "examples", "here"):
         table.add_column(column)
     for name in names():
         spec = read_spec(name)
         sizes = ", ".join(f"{split} {facts.examples:,}" for split, facts in spec.splits.items())
-        table.add_row(name, _times(spec.shape), str(spec.num_classes), sizes, whereabouts(spec))
+        classes = str(spec.num_classes or "real number")
+        table.add_row(name, spec.kind, _times(spec.shape), classes, sizes, whereabouts(spec))
     return table
 
 
@@ -99,24 +85,33 @@ def whereabouts(spec: DataSpec) -> str:
     return "not here. " + "; or ".join([*ways, f"put a copy into $IVI_DATA/{spec.name}"])
 
 
-def details(name: str) -> list[Table]:
-    """Tables on one data set: what it is, its sources, its splits as loaded, its out-of-distribution sets.
+def details(name: str) -> Iterator[Table]:
+    """Tables on one data set: what it is, its sources, its out-of-distribution sets, and its splits as loaded.
 
     Raises:
-        DataError: the spec cannot be read. Images that cannot be had are a row that says why.
+        DataError: the spec cannot be read; or, after the tables that need no data, the data cannot be had.
     """
     spec = read_spec(name)
     about = Table(title=spec.title, show_header=False)
     for field in ("licence", "citation", "homepage"):
         about.add_row(field, getattr(spec, field) or "-")
-    about.add_row(
-        "images", f"{_times(spec.shape)}, {spec.num_classes} classes: {', '.join(spec.classes[:12]) or 'unnamed'}"
-    )
+    about.add_row("examples", _what(spec))
+    yield about
+    yield sources_table(spec)
     groups = Table("group", "set", "on this machine", title="Out of distribution")
     for group, members in (("near", spec.near), ("far", spec.far)):
         for member in members:
             groups.add_row(group, member, whereabouts(read_spec(member)))
-    return [about, sources_table(spec), _splits_table(name), groups]
+    yield groups
+    yield _splits_table(name)
+
+
+def _what(spec: DataSpec) -> str:
+    classes = f"{spec.num_classes} classes: {', '.join(spec.classes[:12]) or 'unnamed'}"
+    if isinstance(spec, ImageSpec):
+        return f"{_times(spec.shape)} pixels, {classes}"
+    predicts = classes if spec.likelihood == "categorical" else "a real number"
+    return f"rows of {len(spec.features)} numbers ({', '.join(spec.features[:12])}); {spec.target!r}: {predicts}"
 
 
 def sources_table(spec: DataSpec) -> Table:
@@ -130,123 +125,17 @@ def sources_table(spec: DataSpec) -> Table:
 
 
 def _splits_table(name: str) -> Table:
-    table = Table("split", "images", "fingerprint", "checked", "duplicates", "also in", title="Splits")
-    try:
-        for facts in split_facts(name):
-            also = ", ".join(f"{other}: {count:,}" for other, count in (facts.repeated or {}).items()) or "-"
-            checked = "yes" if facts.pinned else "no: the spec states none"
-            twice = "not read" if facts.duplicates is None else f"{facts.duplicates:,}"
-            table.add_row(facts.name, f"{facts.examples:,}", facts.fingerprint, checked, twice, also)
-    except DataError as error:
-        table.add_row("-", "-", str(error), "-", "-", "-")
+    table = Table("split", "examples", "fingerprint", "checked", "duplicates", "also in", title="Splits")
+    for facts in split_facts(name):
+        also = ", ".join(f"{other}: {count:,}" for other, count in (facts.repeated or {}).items()) or "-"
+        checked = "yes" if facts.pinned else "no: the spec states none"
+        twice = "not read" if facts.duplicates is None else f"{facts.duplicates:,}"
+        table.add_row(facts.name, f"{facts.examples:,}", facts.fingerprint, checked, twice, also)
     spec = read_spec(name)
     if "corrupted" in spec.splits:
         examples = f"{spec.splits['corrupted'].examples:,} each"
         table.add_row("fog/3 and the like", examples, whereabouts(spec), "no: the spec states none", "-", "-")
     return table
-
-
-def contact_sheets(name: str, folder: Path) -> list[Path]:
-    """Write pictures of every split, every out-of-distribution set here, and every corruption, as PNG.
-
-    Raises:
-        DataError: the data set itself cannot be had; out-of-distribution sets that cannot are left out.
-    """
-    spec = read_spec(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    splits = [split for split in spec.splits if split != "corrupted"] or [_first_split(spec)]
-    rows = [(split, _shown(name, spec, split)) for split in splits]
-    written = [_save(_by_class(rows), folder / f"{spec.name}.png")]
-    strangers = list(_strangers(spec))
-    if strangers:
-        written.append(_save(_labelled_rows(strangers, 16), folder / f"{spec.name}-ood.png"))
-    shown = _of_several_classes(rows[-1][1], 3)
-    written.append(_save(corruption_rows(shown), folder / f"{spec.name}-corruptions.png"))
-    return written
-
-
-def _shown(name: str, spec: DataSpec, split: str) -> Images:
-    """A split, or of one that is streamed the first 16 images of ten classes."""
-    if not spec.stream:
-        return load(name, split)
-    source = _opened(name, spec, split)
-    firsts = [(source.labels == label).nonzero().flatten()[:16] for label in _some_classes(source.labels)]
-    return source.part(torch.cat(firsts)).images()
-
-
-def corruption_rows(images: Images) -> Image.Image:
-    """A picture with one row a corruption: ``images`` as they are and at severities 1 to 5, side by side."""
-    rows = []
-    for corruption in CORRUPTIONS:
-        versions = [images, *(corrupt(images, corruption, severity) for severity in SEVERITIES)]
-        pixels = torch.cat([version.pixels for version in versions])
-        titles = [corruption, *(f"severity {severity}" for severity in SEVERITIES)]
-        rows.append((titles, Images(pixels, None, ())))
-    return _labelled_rows(rows, len(images) * (1 + len(SEVERITIES)))
-
-
-def _by_class(splits: Iterable[tuple[str, Images]]) -> Image.Image:
-    """One row a class and split; at most 10 classes, spread over all."""
-    rows = []
-    for split, images in splits:
-        labels = images.labels if images.labels is not None else torch.zeros(len(images), dtype=torch.int64)
-        for label in _some_classes(labels):
-            title = images.classes[int(label)] if images.classes else str(int(label))
-            rows.append((f"{split}: {title}", images.take((labels == label).nonzero().flatten()[:16])))
-    return _labelled_rows(rows, 16)
-
-
-def _some_classes(labels: torch.Tensor, count: int = 10) -> torch.Tensor:
-    """At most ``count`` of the labels there are, spread over all."""
-    present = labels.unique()
-    return present[torch.linspace(0, len(present) - 1, min(count, len(present))).long()]
-
-
-def _strangers(spec: DataSpec) -> Iterator[tuple[str, Images]]:
-    for group, members in (("near", spec.near), ("far", spec.far)):
-        for member in members:
-            try:
-                yield f"{group}: {member}", _spread(load_like(member, spec.shape), 16)
-            except DataError:
-                continue
-
-
-def _spread(images: Images, count: int) -> Images:
-    return images.take(torch.linspace(0, len(images) - 1, min(count, len(images))).long())
-
-
-def _of_several_classes(images: Images, count: int) -> Images:
-    if images.labels is None:
-        return _spread(images, count)
-    chosen = _some_classes(images.labels, count)
-    return images.take(torch.stack([(images.labels == label).nonzero()[0, 0] for label in chosen]))
-
-
-def _labelled_rows(rows: Sequence[tuple[str | list[str], Images]], columns: int) -> Image.Image:
-    """Rows of images, each under its title or titles in small letters, evenly spread; small images are enlarged."""
-    height, width = rows[0][1].shape[1:]
-    scale = max(1, 64 // max(height, width))
-    cell_height, cell_width = height * scale, width * scale
-    sheet = Image.new("RGB", (columns * cell_width, len(rows) * (cell_height + _MARGIN)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for row, (title, images) in enumerate(rows):
-        top = row * (cell_height + _MARGIN)
-        titles = [title] if isinstance(title, str) else title
-        for place, text in enumerate(titles):
-            left = place * sheet.width // len(titles)
-            draw.text((left + 2, top + 1), text, fill="black")
-        for column, pixels in enumerate(images.pixels[:columns]):
-            picture = pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
-            cell = Image.fromarray(np.ascontiguousarray(picture)).resize(
-                (cell_width, cell_height), Image.Resampling.NEAREST
-            )
-            sheet.paste(cell, (column * cell_width, top + _MARGIN))
-    return sheet
-
-
-def _save(sheet: Image.Image, path: Path) -> Path:
-    sheet.save(path, optimize=True)
-    return path
 
 
 def _state(source: AnySource, spec: DataSpec, split: str) -> str:
@@ -259,13 +148,17 @@ def _state(source: AnySource, spec: DataSpec, split: str) -> str:
     except DataError as error:
         return str(error)
     if isinstance(source, Hub):
-        return "needs a network, once" + ("" if spec.stream else f": ivi data {spec.name}")
+        return "needs a network, once" + (
+            "" if isinstance(spec, ImageSpec) and spec.stream else f": ivi data {spec.name}"
+        )
     return "here"
 
 
 def _layout(spec: DataSpec) -> str:
     """How a copy of one's own has to look."""
     first = _first_split(spec)
+    if isinstance(spec, TableSpec):
+        return f"{first}*.csv or {first}*.parquet with columns {', '.join((*spec.features[:5], '...', spec.target))}"
     if "corrupted" in spec.splits:
         columns = ", ".join(name for key, name in named_columns(spec).items() if key != "label" and name)
         return f"*.parquet (image, label, {columns}) or CORRUPTION/SEVERITY/CLASS/IMAGE"

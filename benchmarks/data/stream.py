@@ -4,28 +4,62 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from baselines.seeds import derive_seed
-from benchmarks.data.columns import encoded, open_picture
-from benchmarks.data.images import Images
+from benchmarks.data.images import Images, image_affine
 from benchmarks.data.loading import differs, from_first_source
-from benchmarks.data.sources import AnySource, describe, open_hub, open_local
-from benchmarks.data.spec import DataError, DataSpec, Hub, Local, read_spec
+from benchmarks.data.sources.columns import encoded
+from benchmarks.data.sources.files import AnySource, describe
+from benchmarks.data.sources.library import open_hub, open_local
+from benchmarks.data.sources.pictures import open_picture
+from benchmarks.data.spec import DataError, Hub, ImageSpec, Local, read_spec
+from benchmarks.data.tensors import UNLABELLED
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 Transform = Callable[[Any], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture is brought to the shape of its spec when a network is evaluated on it, and normalized.
+
+    Attributes:
+        interpolation: "bilinear" or "bicubic".
+        crop: part of each side that the cut of the centre keeps.
+        mean, std: per channel, in [0, 1]; None: the spec's.
+    """
+
+    interpolation: str = "bilinear"
+    crop: float = 0.875
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+def preprocessing_of(model: str) -> Preprocessing:
+    """What the published weights of a timm model (as "resnet50.a1_in1k") are evaluated with.
+
+    Raises:
+        DataError: timm knows no such weights.
+    """
+    from timm.models import get_pretrained_cfg
+
+    config: Any = get_pretrained_cfg(model)
+    if config is None:
+        raise DataError(f"timm knows no pretrained weights {model!r}")
+    return Preprocessing(config.interpolation, config.crop_pct, tuple(config.mean), tuple(config.std))
 
 
 class StreamSource:
@@ -41,6 +75,8 @@ class StreamSource:
         device: where batches are put.
         augment: "crop-flip" for timm's training transform, in `shuffled` only.
         workers: processes that decode; 0 decodes in this one.
+        preprocessing: of images that are not augmented, and normalization of all; for published weights
+            `preprocessing_of` has theirs.
 
     Raises:
         DataError: as `benchmarks.data.load`.
@@ -53,8 +89,12 @@ class StreamSource:
         device: torch.device | str = "cpu",
         augment: Literal["none", "crop-flip"] = "none",
         workers: int = 0,
+        preprocessing: Preprocessing = Preprocessing(),
     ) -> None:
-        self._spec, self._split = read_spec(name), split
+        spec = read_spec(name)
+        if not isinstance(spec, ImageSpec):
+            raise DataError(f"{spec.name} holds no images and cannot be streamed; use load()")
+        self._spec, self._split = spec, split
         expected = self._spec.split(split)
         self._table, self._labels, self.classes = from_first_source(self._spec, self._open)
         if len(self._table) != expected.examples:
@@ -64,9 +104,10 @@ class StreamSource:
         if expected.fingerprint is not None and self.fingerprint != expected.fingerprint:
             raise DataError(differs(f"{self._spec.name}, split {split!r}", self.fingerprint, expected.fingerprint))
         self._device, self._augment, self._workers = torch.device(device), augment, workers
-        std = torch.tensor(self._spec.std, device=device).view(1, -1, 1, 1)
-        self._scale = 1 / (255 * std)
-        self._shift = -torch.tensor(self._spec.mean, device=device).view(1, -1, 1, 1) / std
+        self._preprocessing = preprocessing
+        own = {"mean": preprocessing.mean or spec.mean, "std": preprocessing.std or spec.std}
+        affine = image_affine(spec.model_copy(update=own))
+        self._scale, self._shift = affine.scale.to(device), affine.shift.to(device)
 
     def _open(self, source: AnySource) -> tuple[Dataset, Tensor, tuple[str, ...]]:
         if isinstance(source, Hub):
@@ -124,10 +165,13 @@ class StreamSource:
         return self._batches([part.tolist() for part in torch.arange(self.num_examples).split(batch_size)], False, 0)
 
     def _pictures(self, training: bool, seed: int) -> _Pictures:
-        return _Pictures(self._table, self._labels, self._spec, _transform(self._spec, training), seed)
+        transform = _transform(self._spec, training, self._preprocessing)
+        return _Pictures(self._table, self._labels, self._spec, transform, seed)
 
     def _batches(self, batches: list[list[int]], training: bool, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        pictures = self._pictures(training, seed)
+        return self._loaded(self._pictures(training, seed), batches, seed)
+
+    def _loaded(self, pictures: TorchDataset, batches: list[list[int]], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         loader = DataLoader(
             pictures,
             batch_sampler=batches,
@@ -143,7 +187,7 @@ class StreamSource:
 class _Pictures(TorchDataset):
     """Index -> (uint8 image [channels, height, width], label); normalized on the device, as timm's loader does."""
 
-    def __init__(self, table: Dataset, labels: Tensor, spec: DataSpec, transform: Transform, seed: int) -> None:
+    def __init__(self, table: Dataset, labels: Tensor, spec: ImageSpec, transform: Transform, seed: int) -> None:
         self._table, self._labels, self._spec = table, labels, spec
         self._transform, self._seed = transform, seed
 
@@ -157,10 +201,59 @@ class _Pictures(TorchDataset):
         return torch.from_numpy(np.ascontiguousarray(pixels)), self._labels[index]
 
 
-def _transform(spec: DataSpec, training: bool) -> Transform:
+class MixedStream:
+    """The inputs of several sets in one random order, for the process that predicts: no names, no labels.
+
+    Args:
+        sets: streams, and sets in memory of the streams' shape; the first must be a stream, which decides device,
+            workers and normalization.
+        seed: decides the order; the process that predicts must not know it.
+
+    Attributes:
+        positions: for each set, where its inputs went: its i-th is number ``positions[i]`` of `ordered`.
+    """
+
+    def __init__(self, sets: Sequence[StreamSource | Images], seed: int) -> None:
+        first = sets[0]
+        if not isinstance(first, StreamSource):
+            raise DataError("the first of mixed sets must be a stream")
+        self._first = first
+        self._pictures = ConcatDataset(
+            [_Unlabelled(s._pictures(False, 0) if isinstance(s, StreamSource) else s.pixels) for s in sets]
+        )
+        self._order = torch.randperm(len(self._pictures), generator=torch.Generator().manual_seed(seed))
+        self.positions = list(self._order.argsort().split([len(s) for s in sets]))
+
+    @property
+    def num_examples(self) -> int:
+        """How many inputs there are, of all sets."""
+        return len(self._order)
+
+    def ordered(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every input once, in the mixed order; each label is -1."""
+        return self._first._loaded(self._pictures, [part.tolist() for part in self._order.split(batch_size)], 0)
+
+
+class _Unlabelled(TorchDataset):
+    """Index -> (uint8 image, -1)."""
+
+    def __init__(self, pictures: _Pictures | Tensor) -> None:
+        self._of = pictures
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        found = self._of[index]
+        return (found if isinstance(found, Tensor) else found[0]), UNLABELLED
+
+
+def _transform(spec: ImageSpec, training: bool, preprocessing: Preprocessing) -> Transform:
     from timm.data.transforms_factory import create_transform
 
     plain: dict[str, Any] = {"use_prefetcher": True, "color_jitter": None, "re_prob": 0.0}  # no jitter, no erasing
+    if not training:
+        plain |= {"interpolation": preprocessing.interpolation, "crop_pct": preprocessing.crop}
     transform: Any = create_transform(spec.shape, is_training=training, mean=spec.mean, std=spec.std, **plain)
     return transform
 
@@ -188,7 +281,8 @@ def _encoded_lengths(table: Dataset) -> np.ndarray:
         column = cells["image"].combine_chunks()
         sizes = compute.call_function("binary_length", [column.field("bytes")]).to_pylist()
         paths = column.field("path").to_pylist()
-        lengths += [
-            Path(path).stat().st_size if size is None else size for size, path in zip(sizes, paths, strict=True)
-        ]
+        for size, path in zip(sizes, paths, strict=True):
+            if size is None and path is None:
+                raise DataError(f"image {len(lengths)}: there is no picture, the cell is empty")
+            lengths.append(Path(path).stat().st_size if size is None else size)
     return np.array(lengths, dtype=np.int64)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.data import Images, StreamSource, TensorSource, load
+from benchmarks.data import Affine, StreamSource, TensorSource, load
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 needs_debian = pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs apt-get install dataset-fashion-mnist")
@@ -50,7 +50,7 @@ def test_a_training_epoch_against_a_bare_loop_over_tensors_in_memory(benchmark):
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (6_400, 1, 28, 28), generator=generator, dtype=torch.uint8)
     labels = torch.randint(0, 10, (6_400,), generator=generator)
-    source = TensorSource(Images(pixels, labels, ()), [0.286], [0.353])
+    source = TensorSource(pixels, labels, Affine(torch.tensor(1 / (255 * 0.353)), torch.tensor(-0.286 / 0.353)))
     ready = (pixels / 255 - 0.286) / 0.353
     network = lenet()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)

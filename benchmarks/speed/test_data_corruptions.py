@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.data import Images
-from benchmarks.data.corruptions import corrupt
+from benchmarks.data.shift.corruptions import corrupt
 from benchmarks.data.spec import CORRUPTIONS, SEVERITIES
 
 

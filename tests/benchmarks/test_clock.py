@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from benchmarks.clock import Clock, Reading
+from benchmarks.measure.clock import Clock, Reading
 
 CPU = torch.device("cpu")
 

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from baselines.protocol import Problem
 from baselines.recipe import Recipe
 from baselines.spec import parse
-from benchmarks.cost import _whole, lengths_of, measure
-from benchmarks.probe import DropoutCalls, fit_flops, peak_bytes, predict_flops, probe, shortened
+from benchmarks.measure.cost import _whole, lengths_of, measure
+from benchmarks.measure.probe import DropoutCalls, fit_flops, peak_bytes, predict_flops, probe, shortened
 from benchmarks.problem import load_task_data, make_problem
 from benchmarks.suite import Run, load_task
 from leaderboard.columns import columns

@@ -18,8 +18,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from baselines.spec import parse
 from benchmarks.commands.cost import _show
 from benchmarks.commands.options import console
-from benchmarks.cost import measure
-from benchmarks.energy import LIBRARY, counter_of, energy_counter
+from benchmarks.measure.cost import measure
+from benchmarks.measure.energy import LIBRARY, counter_of, energy_counter
 from benchmarks.suite import load_task
 from leaderboard.columns import DEFAULT, columns
 from leaderboard.cost import COST_SCHEMA, MethodCost, ratios, read_costs
@@ -60,7 +60,7 @@ def read(folder, uuid, times, *flags):
     source.write_text(DRIVER)
     subprocess.run([COMPILER, "-shared", "-fPIC", *flags, "-o", folder / LIBRARY, source], check=True)
     code = (
-        "import sys; from benchmarks.energy import counter_of; count = counter_of(sys.argv[1]); "
+        "import sys; from benchmarks.measure.energy import counter_of; count = counter_of(sys.argv[1]); "
         "print(count and [count() for _ in range(int(sys.argv[2]))])"
     )
     environment = os.environ | {"LD_LIBRARY_PATH": str(folder)}
@@ -106,7 +106,7 @@ def metered():
     names = [parse("map"), parse("deep_ensemble(members=2)")]
     hook = register_module_forward_pre_hook(note)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.cost.SHORTEST_METERED", 0.05)  # this counter never stands still
+        patch.setattr("benchmarks.measure.cost.SHORTEST_METERED", 0.05)  # this counter never stands still
         record = measure(load_task("digits-mlp"), names, "cpu", 1, 1, 60, lambda *at: None, lambda: used)
     hook.remove()
     return record

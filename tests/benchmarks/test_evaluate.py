@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from baselines.train import Diverged
-from benchmarks.evaluate import predict, reduce_members
+from benchmarks.measure.evaluate import predict, reduce_members
 from leaderboard import metrics
 
 

@@ -29,52 +29,52 @@ def refuse() -> Images:
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_what_is_written_is_read_back_without_decoding(labelled):
-    first = cached("set", "train", "key", lambda: images(labelled=labelled))
-    again = cached("set", "train", "key", refuse)
+    first = cached("set", "train", "key", lambda: images(labelled=labelled), Images)
+    again = cached("set", "train", "key", refuse, Images)
     assert again.fingerprint == first.fingerprint == images(labelled=labelled).fingerprint
     assert again.classes == ("a", "b", "c")
     assert (again.labels is not None) == labelled
 
 
 def test_another_key_is_another_entry():
-    cached("set", "train", "key", images)
-    assert cached("set", "train", "other", lambda: images(1)).fingerprint == images(1).fingerprint
-    assert cached("set", "test", "key", lambda: images(2)).fingerprint == images(2).fingerprint
+    cached("set", "train", "key", images, Images)
+    assert cached("set", "train", "other", lambda: images(1), Images).fingerprint == images(1).fingerprint
+    assert cached("set", "test", "key", lambda: images(2), Images).fingerprint == images(2).fingerprint
 
 
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_anywhere_is_noticed_and_the_entry_decoded_again(place, bit):
-    cached("flipped", "train", "key", images)
+    cached("flipped", "train", "key", images, Images)
     path = entry_path("flipped", "train", "key")
     whole = path.read_bytes()
     damaged = bytearray(whole)
     damaged[int(place * len(whole))] ^= 1 << bit
     replace(path, bytes(damaged))
-    again = cached("flipped", "train", "key", images)
+    again = cached("flipped", "train", "key", images, Images)
     assert again.fingerprint == images().fingerprint and again.classes == images().classes
 
 
 @pytest.mark.parametrize("part", [0, 4, 0.5, 0.99])
 def test_a_file_cut_short_is_noticed_and_the_entry_decoded_again(part):
-    cached("set", "train", "key", images)
+    cached("set", "train", "key", images, Images)
     path = entry_path("set", "train", "key")
     whole = path.read_bytes()
     replace(path, whole[: part if part in (0, 4) else int(part * len(whole))])
-    assert cached("set", "train", "key", images).fingerprint == images().fingerprint
+    assert cached("set", "train", "key", images, Images).fingerprint == images().fingerprint
 
 
 def test_a_decoder_that_fails_leaves_nothing_behind():
     with pytest.raises(RuntimeError, match="no luck"):
-        cached("set", "train", "key", fail)
+        cached("set", "train", "key", fail, Images)
     assert not list(cache_folder().rglob("*.safetensors")) and not list(cache_folder().rglob("*.tmp"))
-    assert cached("set", "train", "key", images).fingerprint == images().fingerprint
+    assert cached("set", "train", "key", images, Images).fingerprint == images().fingerprint
 
 
 def test_a_cache_that_cannot_be_written_to_is_one_line_with_the_mend(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("IVI_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match="decoded images cannot be kept in .*; set IVI_CACHE to a folder") as caught:
-        cached("set", "train", "key", images)
+    with pytest.raises(DataError, match="decoded data cannot be kept in .*; set IVI_CACHE to a folder") as caught:
+        cached("set", "train", "key", images, Images)
     assert len(str(caught.value).splitlines()) == 1
 
 

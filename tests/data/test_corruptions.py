@@ -13,10 +13,11 @@ from scipy import ndimage
 from scipy.stats import kstest
 
 from benchmarks.data import DataError, Images, TensorSource, load, load_corrupted
-from benchmarks.data.corruptions import corrupt
-from benchmarks.data.filters import disk, gaussian_blurred, motion_blurred, warped, zoomed
-from benchmarks.data.noise import ImageNoise
-from benchmarks.data.spec import CORRUPTIONS, SEVERITIES
+from benchmarks.data.images import image_affine
+from benchmarks.data.shift.corruptions import corrupt
+from benchmarks.data.shift.filters import disk, gaussian_blurred, motion_blurred, warped, zoomed
+from benchmarks.data.shift.noise import ImageNoise
+from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, read_spec
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 224, 224)]
 
@@ -196,7 +197,8 @@ def trained_network() -> torch.nn.Module:
         *(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
     )
-    source = TensorSource(load("fashion_mnist", "train"), [0.286], [0.353])
+    train = load("fashion_mnist", "train")
+    source = TensorSource(train.inputs, train.labels, image_affine(read_spec("fashion_mnist")))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
     for epoch in range(4):
         optimizer.param_groups[0]["lr"] = 0.05 * (1 - epoch / 4)
@@ -209,5 +211,5 @@ def trained_network() -> torch.nn.Module:
 
 @torch.no_grad()
 def accuracy(network: torch.nn.Module, images: Images) -> float:
-    batches = TensorSource(images, [0.286], [0.353]).ordered(1000)
+    batches = TensorSource(images.inputs, images.labels, image_affine(read_spec("fashion_mnist"))).ordered(1000)
     return sum(int((network(x).argmax(1) == y).sum()) for x, y in batches) / len(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.data import DataError, Images, split
-from benchmarks.data.images import duplicates, like, repeated
+from benchmarks.data import DataError, Images, TensorSource, read_spec, split, standardization
+from benchmarks.data.examples import duplicates, repeated
+from benchmarks.data.images import image_affine, like
 
 
 def images(count: int = 40, channels: int = 1, size: int = 8, seed: int = 0) -> Images:
@@ -26,10 +28,10 @@ def test_the_fingerprint_is_that_of_pixels_labels_and_shape_alone():
     pixels[3, 0, 2, 2] ^= 1
     labels[5] = (labels[5] + 1) % 3
     others = [
-        replace(first, pixels=pixels),
+        replace(first, inputs=pixels),
         replace(first, labels=labels),
         replace(first, labels=None),
-        replace(first, pixels=first.pixels.view(40, 1, 4, 16)),
+        replace(first, inputs=first.pixels.view(40, 1, 4, 16)),
     ]
     assert len({image.fingerprint for image in (first, *others)}) == 5
 
@@ -92,8 +94,40 @@ def test_resizing_keeps_a_flat_image_flat_and_the_aspect():
 
 def test_repeated_images_are_counted():
     first, other = images(10), images(10, seed=1)
-    both = replace(first, pixels=torch.cat([first.pixels[:3], other.pixels[:7]]))
+    both = replace(first, inputs=torch.cat([first.pixels[:3], other.pixels[:7]]))
     assert repeated(both, first) == 3
     assert repeated(first, other) == 0
     assert repeated(images(size=4), first) == 0
-    assert duplicates(replace(first, pixels=torch.cat([first.pixels[:6], first.pixels[:4]]))) == 4
+    assert duplicates(replace(first, inputs=torch.cat([first.pixels[:6], first.pixels[:4]]))) == 4
+
+
+def test_the_two_hashes_are_those_of_dtype_shape_and_bytes():
+    known = Images(torch.arange(12, dtype=torch.uint8).view(1, 3, 2, 2), torch.tensor([1]), ("a", "b"))
+    inputs, labels = b"uint8 (1, 3, 2, 2)" + bytes(range(12)), b"int64 (1,)" + bytes([1, *[0] * 7])
+    assert known.inputs_sha256 == hashlib.sha256(inputs).hexdigest()
+    assert known.labels_sha256 == hashlib.sha256(labels).hexdigest()
+    assert replace(known, labels=None).labels_sha256 is None
+    assert images().take(torch.arange(7)).inputs_sha256 == replace(images(), inputs=images().pixels[:7]).inputs_sha256
+
+
+@given(data=st.data())
+def test_batches_of_images_have_the_bits_of_scale_and_shift_in_single_precision(data):
+    numbers = st.lists(st.floats(0, 1, width=32), min_size=3, max_size=3)
+    mean, std = data.draw(numbers), [0.01 + number / 2 for number in data.draw(numbers)]
+    changes = {"mean": tuple(mean), "std": tuple(std), "shape": (3, 8, 8)}
+    affine = image_affine(read_spec("cifar10").model_copy(update=changes))
+    channel_std = torch.tensor(std).view(1, -1, 1, 1)
+    scale, shift = 1 / (255 * channel_std), -torch.tensor(mean).view(1, -1, 1, 1) / channel_std
+    some = images(5, channels=3)
+    ((x, _),) = TensorSource(some.inputs, some.labels, affine).ordered(5)
+    assert torch.equal(x, some.pixels.mul(scale).add_(shift))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "asked"),
+    [(0.5, 0.25, False), (0.3, 0.2, False), (0.9, 0.05, True), (0, 1, False), (0.5, 0.01, True)],
+)
+def test_a_mean_and_deviation_far_from_the_pixels_own_are_questioned(caplog, mean, std, asked):
+    spec = read_spec("mnist").model_copy(update={"mean": (mean,), "std": (std,)})
+    standardization(images(), spec)
+    assert ("are they in units of [0, 1]?" in caplog.text) == asked

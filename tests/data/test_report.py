@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.data.report import contact_sheets, details, overview, sources_table, split_facts
+from benchmarks.data import DataError
+from benchmarks.data.report import details, overview, sources_table, split_facts
+from benchmarks.data.sheets import contact_sheets
 from benchmarks.data.spec import CORRUPTIONS, names, read_spec
 from benchmarks.data.stream import StreamSource
 
@@ -41,9 +43,29 @@ def test_details_show_sizes_fingerprints_groups_and_licence(warm):
     assert all(word in text for word in (spec.licence, "5,000", spec.splits["all"].fingerprint, "glyphs", "textures"))
 
 
-def test_details_of_a_set_that_is_not_here_say_so_in_their_place():
+def test_details_of_a_corrupted_set_that_is_not_here_say_so_in_their_place():
     text = shown(*details("mnistc"))
     assert "not here" in text and "put a copy into $IVI_DATA/mnistc" in text
+
+
+def test_what_cannot_be_had_is_an_error_after_all_that_can_be_said_and_no_cell_of_a_table(write_spec):
+    spec = write_spec('[[sources]]\nkind = "idx"\nfolder = "nowhere"\ninstall = "make it"\nfiles = {}')
+    told = []
+    with pytest.raises(DataError, match="make it"):
+        told.extend(details(spec))  # an iterator: what came before the error has been shown
+    tables = details(spec)
+    assert "licence" in shown(next(tables)) and "make it" in shown(next(tables))
+
+
+def test_details_of_a_table_name_its_columns_and_what_is_predicted(warm):
+    text = shown(*details("diabetes"))
+    assert "rows of 10 numbers (age, sex, bmi, bp" in text and "'target': a real number" in text and "442" in text
+    assert "all*.csv or all*.parquet" in shown(sources_table(read_spec("diabetes")))
+
+
+def test_a_table_has_no_pictures(tmp_path):
+    with pytest.raises(DataError, match="diabetes holds no images"):
+        contact_sheets("diabetes", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +94,8 @@ def test_a_streamed_set_is_shown_without_being_read_whole(tmp_path, cifar_like, 
 
 
 def test_a_streamed_set_is_not_downloaded_to_be_looked_at():
-    assert "imagenet is streamed and not on this machine" in shown(*details("imagenet"))
+    with pytest.raises(DataError, match="imagenet is streamed and not on this machine"):
+        list(details("imagenet"))
 
 
 def test_overlap_between_splits_is_counted(tmp_path, cifar_like, write_spec):

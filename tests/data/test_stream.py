@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import pytest
 import torch
+from PIL import Image
 
-from benchmarks.data import DataError, StreamSource, load
+from benchmarks.data import DataError, Images, StreamSource, load
+from benchmarks.data.stream import MixedStream, preprocessing_of
 
 FOLDERS = """
     [[sources]]
@@ -111,3 +114,49 @@ def test_a_set_to_be_streamed_is_not_loaded_and_one_that_is_no_table_not_streame
         load(spec, "test")
     with pytest.raises(DataError, match="is no table and cannot be streamed"):
         StreamSource("faces", "all")
+
+
+def test_mixed_streams_hold_every_input_once_without_labels_and_in_the_order_of_the_seed(spec, cifar_like):
+    stream = StreamSource(spec, "test")
+    parts = [stream.part(torch.arange(5)), Images(torch.arange(3 * 3 * 32 * 32).view(3, 3, 32, 32).byte(), None, ())]
+    mixed = [MixedStream(parts, seed) for seed in (1, 1, 2)]
+    x, y = (torch.cat(part) for part in zip(*mixed[0].ordered(3), strict=True))
+    assert mixed[0].num_examples == len(x) == 8 and y.tolist() == [-1] * 8
+    assert torch.equal(x[mixed[0].positions[0]], next(iter(stream.ordered(5)))[0])
+    torch.testing.assert_close(x[mixed[0].positions[1]], (parts[1].pixels / 255 - 0.5) / 0.25)
+    orders = [torch.cat(m.positions).tolist() for m in mixed]
+    assert orders[0] == orders[1] != orders[2] and sorted(orders[2]) == list(range(8))
+
+
+def test_mixed_sets_begin_with_a_stream():
+    with pytest.raises(DataError, match="must be a stream"):
+        MixedStream([Images(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), None, ())], 0)
+
+
+def test_published_weights_are_evaluated_with_their_own_size_of_cut_and_interpolation(spec):
+    from timm.data import create_transform, resolve_data_config
+    from timm.models import get_pretrained_cfg
+
+    own = preprocessing_of("resnet50.a1_in1k")
+    assert (own.interpolation, own.crop) == ("bicubic", 0.95)
+    source, table = StreamSource(spec, "test", preprocessing=own), StreamSource(spec, "test")._table
+    config = resolve_data_config(pretrained_cfg=get_pretrained_cfg("resnet50.a1_in1k").to_dict()) | {
+        "input_size": (3, 32, 32)
+    }
+    theirs = create_transform(**config)
+    ours = next(iter(source.ordered(20)))[0]
+    with_default = next(iter(StreamSource(spec, "test").ordered(20)))[0]
+    for row in range(3):
+        picture = Image.open(io.BytesIO(table[row]["image"]["bytes"]))
+        torch.testing.assert_close(ours[row], theirs(picture), atol=1e-5, rtol=1e-5)
+    assert (ours - with_default).abs().max() > 0.1
+
+
+def test_weights_that_nobody_published_are_refused():
+    with pytest.raises(DataError, match="timm knows no pretrained weights 'lenet5'"):
+        preprocessing_of("lenet5")
+
+
+def test_a_table_is_not_streamed():
+    with pytest.raises(DataError, match="wine holds no images"):
+        StreamSource("wine", "all")

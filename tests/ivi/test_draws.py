@@ -187,7 +187,7 @@ def test_every_noise_is_unbiased_and_shared_noise_varies_most(make_net, images):
     x, y = images(), torch.arange(8) % 3
     samples = {}
     for noise in ("shared", "antithetic", "per_example"):
-        net = silent(make_net(noise=noise))
+        net = silent(make_net(noise=noise, covariance=ivi.LowRank(10, scale=1.0), unit="fan_in"))
         samples[noise] = gradient_samples(net, x, y, 1000)
     exact = torch.cat([s.mean(0, keepdim=True) for s in samples.values()]).mean(0)
     for noise in samples:

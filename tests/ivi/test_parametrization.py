@@ -66,24 +66,26 @@ def test_factor_rates_are_those_of_the_unscaled_factor(optimizer):
     rank = 5
     net = ivi.variationalize(nn.Linear(6, 4).double(), ivi.LowRank(rank), [""])
     z, x = torch.randn(rank, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
-    twin = {name: (f * math.sqrt(rank)).detach().requires_grad_() for name, f in net.factors.items()}
+    # Adam's step knows nothing of the size of S, so that its rate must.
+    unit = math.sqrt(rank) / (net.covariance.scale if optimizer == "adam" else 1)
+    twin = {name: (f * unit).detach().requires_grad_() for name, f in net.factors.items()}
     groups = ivi.param_groups(net, 0.01, optimizer=optimizer)
     options = {"eps": 1e-30} if optimizer == "adam" else {}
     runs = [OPTIMIZERS[optimizer](groups, **options), OPTIMIZERS[optimizer](list(twin.values()), lr=0.01, **options)]
     weight, bias = net.draw_weights(z)
     (x @ weight.T + bias).square().sum().backward()
-    scaled = {name: f / math.sqrt(rank) for name, f in twin.items()}
+    scaled = {name: f / unit for name, f in twin.items()}
     drawn, drawn_bias = net.covariance.offset(scaled, net.shape, z)
     (x @ (net.weight.detach() + drawn).T + net.bias.detach() + drawn_bias).square().sum().backward()
     for run in runs:
         run.step()
     for name, factor in net.factors.items():
-        torch.testing.assert_close(factor * math.sqrt(rank), twin[name], atol=1e-12, rtol=0)
+        torch.testing.assert_close(factor * unit, twin[name], atol=1e-12, rtol=0)
 
 
 def test_initialize_gives_means_and_factors_the_std_of_their_place():
     net = nn.Sequential(nn.Linear(100, 400), nn.LayerNorm(400), nn.Linear(400, 400), nn.Linear(400, 300))
-    ivi.variationalize(net, ivi.LowRank(20), "all", example=torch.zeros(1, 100))
+    ivi.variationalize(net, ivi.LowRank(20, scale=1.0), "all", example=torch.zeros(1, 100))
     norm = copy.deepcopy(net[1].state_dict())
     ivi.initialize_(net, ivi.MaximalUpdate(bias_std=0.5), torch.Generator().manual_seed(0))
     for index, std in ((0, 0.1), (2, 0.05), (3, 1 / 400)):
@@ -109,7 +111,7 @@ def wide_net(width, parametrization, seed=0):
     """Convolution, hidden and output layer, all random, at initialization."""
     net = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(width, width), nn.ReLU())
     net.append(nn.Linear(width, 4))
-    net = ivi.variationalize(net.double(), ivi.LowRank(4), "all", example=torch.zeros(1, 3, 3, 3).double())
+    net = ivi.variationalize(net.double(), ivi.LowRank(4, scale=1.0), "all", example=torch.zeros(1, 3, 3, 3).double())
     return ivi.initialize_(net, parametrization, torch.Generator().manual_seed(seed))
 
 

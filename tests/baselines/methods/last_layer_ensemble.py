@@ -1,45 +1,45 @@
-"""A newcomer's method in a file of its own: several last layers on one trunk. Imports nothing of the harness."""
+"""A newcomer's method in a file of its own: several last layers on one trunk."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+
+from baselines.heads import features_and_outputs, find_head
+from baselines.train import train
 
 
 class Heads(nn.Module):
     """One trunk, several last layers."""
 
-    def __init__(self, model, heads):
+    def __init__(self, model, head, count):
         super().__init__()
-        self.trunk, head = model, model.get_classifier()
-        self.heads = nn.ModuleList(nn.Linear(head.in_features, head.out_features) for _ in range(heads))
-        self.trunk.fc = nn.Identity()
+        self.model, self.first = model, [head]  # in a list: it is registered once, as the model's
+        self.others = nn.ModuleList(nn.Linear(head.in_features, head.out_features) for _ in range(count - 1))
 
-    def logits(self, x):
-        """Logits [heads, batch, classes]."""
-        features = self.trunk(x)
-        return torch.stack([head(features) for head in self.heads])
+    def outputs(self, x):
+        """Outputs [heads, batch, outputs]."""
+        features, first = features_and_outputs(self.model, self.first[0], x)
+        return torch.stack([first, *(head(features) for head in self.others)])
 
 
 @dataclass(frozen=True)
 class LastLayerEnsemble:
-    """Several last layers on one trunk, trained on the sum of their losses."""
+    """Several last layers on one trunk, trained on the mean of their losses."""
 
     heads: int = 4
 
+    map_equivalent = {"heads": 1}
+
     def predictor(self, problem):
-        torch.manual_seed(problem.seeds.init)
-        return Heads(problem.new_model(), self.heads).to(problem.device).eval()
+        model = problem.new_model().eval()
+        torch.manual_seed(problem.seeds.noise("heads"))
+        return Heads(model, find_head(model, problem.example), self.heads).to(problem.device)
 
     def fit(self, problem):
-        net, recipe = self.predictor(problem), problem.recipe
-        optimizer = torch.optim.SGD(net.parameters(), lr=recipe.lr, momentum=recipe.momentum)
-        net.train()
-        for epoch in range(recipe.epochs):
-            for x, y in problem.train.shuffled(recipe.batch_size, problem.seeds.order + epoch):
-                loss = sum(F.cross_entropy(logits, y) for logits in net.logits(x))
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-        return net.eval()
+        def loss(net, x, y):
+            return sum(problem.likelihood.loss(outputs, y) for outputs in net.outputs(x)) / self.heads
+
+        net = self.predictor(problem)
+        train(net, problem, loss=loss)  # the recipe's optimizer, schedule, decay, clipping and precision
+        return net

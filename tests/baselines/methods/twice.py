@@ -15,9 +15,9 @@ class Both(nn.Module):
         super().__init__()
         self.predictors = nn.ModuleList(predictors)
 
-    def logits(self, x):
-        """Logits [1, batch, classes]."""
-        return torch.stack([predictor.logits(x) for predictor in self.predictors])[-1]
+    def outputs(self, x):
+        """Outputs [1, batch, outputs]."""
+        return torch.stack([predictor.outputs(x) for predictor in self.predictors])[-1]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Where a split is read from: files, packages, idx files, tables of the `datasets` library."""

@@ -1,0 +1,70 @@
+"""Tables of numbers, from packages, files and the hub, read by pandas."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.data.sources.files import AnySource, files_of, first_line
+from benchmarks.data.sources.library import open_hub
+from benchmarks.data.spec import Builtin, DataError, Hub, Idx, TableSpec
+from benchmarks.data.tables import Rows, to_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _scikit_learn(name: str, **arguments: object) -> pd.DataFrame:
+    from sklearn import datasets
+
+    bunch: Any = getattr(datasets, f"load_{name}")(as_frame=True, **arguments)
+    return bunch.frame
+
+
+# Each a frame with its target in column "target".
+BUILTIN = {
+    "breast_cancer": lambda: _scikit_learn("breast_cancer"),
+    "diabetes": lambda: _scikit_learn("diabetes", scaled=False),
+    "wine": lambda: _scikit_learn("wine"),
+}
+
+
+def decode_rows(source: AnySource, spec: TableSpec, split: str) -> Rows:
+    """Read one split of ``spec`` from ``source`` into memory.
+
+    Raises:
+        DataError: the source is not what the spec says, or cannot be reached.
+    """
+    import pandas as pd
+
+    if isinstance(source, Idx):
+        raise DataError(f"{spec.name}: idx files hold images, not tables")
+    if isinstance(source, Builtin):
+        if source.function not in BUILTIN:
+            raise DataError(f"{spec.name}: no built-in table {source.function!r}; there are {', '.join(BUILTIN)}")
+        return to_rows(BUILTIN[source.function](), spec, split)
+    if isinstance(source, Hub):
+        frame: Any = open_hub(source, spec, split).to_pandas()
+        return to_rows(frame, spec, split)
+    frames = [_read(path, source.format, spec) for path in files_of(source, split)]
+    return to_rows(pd.concat(frames, ignore_index=True), spec, split)
+
+
+def _read(path: Path, kind: str, spec: TableSpec) -> pd.DataFrame:
+    """One file. Its header is checked here: pandas renames a column that is there twice, in silence."""
+    import pandas as pd
+
+    wanted = (*spec.features, spec.target)
+    try:
+        if kind == "parquet":
+            return pd.read_parquet(path)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file), [])
+        frame = pd.read_csv(path, encoding="utf-8-sig", index_col=False)
+    except Exception as error:  # pandas raises whatever its own dependencies raise
+        raise DataError(f"{path}: could not be read as {kind}: {first_line(error)}") from error
+    for name in wanted:
+        if header.count(name) > 1:
+            raise DataError(f"{path}: column {name!r} is there {header.count(name)} times")
+    return frame

@@ -1,0 +1,1 @@
+"""Where jobs run: each module makes a `concurrent.futures.Executor`."""

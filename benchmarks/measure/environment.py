@@ -1,0 +1,105 @@
+"""With what a run is made: our own code, packages, commit. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from baselines.registry import known_methods
+from benchmarks.machine import cpu_name
+from leaderboard.record import Environment
+
+ROOT = Path(__file__).parents[2]
+OURS = ("ivi", "baselines", "benchmarks", "leaderboard")
+DECIDING = ("ivi", "baselines", "benchmarks/data", "benchmarks/models", "benchmarks/measure", "benchmarks/problem.py")
+"""Sources that decide what a run's numbers are; the rest plans, keeps, scores and shows."""
+PACKAGES = (
+    *("ivi-bench", "torch", "torchvision", "timm", "laplace-torch", "numpy"),
+    *("datasets", "mlxtend", "scikit-image", "scikit-learn"),
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Code and packages, noted once, before the first process of a suite starts."""
+
+    code: str
+    commit: str | None
+    dirty: bool | None
+    packages: dict[str, str]
+
+    @classmethod
+    def now(cls) -> Stack:
+        """What is on disk and installed at this moment."""
+        head, dirty = _commit()
+        packages = {name: found for name in PACKAGES if (found := version_of(name))}
+        return cls(code_hash(), head, dirty, packages)
+
+
+def code_hash() -> str:
+    """SHA-256 of our own sources that decide numbers. A method's own file is left out: its identity has that."""
+    own = {method.source.resolve() for method in known_methods().values() if method.name != "map"}
+    return sources_hash(DECIDING, own)
+
+
+def sources_hash(places: Iterable[str], without: Collection[Path] = ()) -> str:
+    """SHA-256 of our own source files in ``places``, folders or files, with their names."""
+    paths = (path for place in places for path in _sources(ROOT / place))
+    digest = hashlib.sha256()
+    for path in sorted(path for path in paths if path.resolve() not in without):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def environment(stack: Stack, device_name: str, threads: int, capability: str, index: int | None) -> Environment:
+    """The environment of a run that starts now."""
+    return Environment(
+        commit=stack.commit,
+        dirty=stack.dirty,
+        code=stack.code,
+        packages=stack.packages,
+        python=platform.python_version(),
+        device_name=device_name or cpu_name(),
+        device_index=index,
+        cpu=cpu_name(),
+        capability=capability,
+        threads=threads,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def version_of(distribution: str) -> str | None:
+    """Its installed version."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _sources(place: Path) -> list[Path]:
+    return [place] if place.is_file() else list(place.rglob("*.py"))
+
+
+@cache
+def _commit() -> tuple[str | None, bool | None]:
+    """Commit of the checkout, and whether its code was changed since; (None, None) outside of a checkout."""
+    head = _git("rev-parse", "HEAD")
+    if head is None or _git("ls-files", "--error-unmatch", "benchmarks/measure/environment.py") is None:
+        return None, None
+    code = [f":(glob){package}/**/*.{kind}" for package in OURS for kind in ("py", "toml")]
+    return head, bool(_git("status", "--porcelain", "--", *code, "pyproject.toml"))
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,140 @@
+"""A task's data, cut and sealed once: what fits, what is asked, what is true, each in a file of its own. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from baselines.likelihood import Categorical, Gaussian, Likelihood
+from baselines.names import UserError
+from benchmarks.data.spec import Builtin, DataSpec, Idx, Local, read_spec
+from benchmarks.machine import cache_folder
+from benchmarks.measure.environment import sources_hash
+from benchmarks.measure.process import Gone, Lazily, child
+from benchmarks.suite import Task
+from leaderboard.identity import Count, Part, Sha256, content_of, digest
+from leaderboard.record import SetInfo
+
+FORMAT = 1
+"""Grows when the files change their form."""
+LIMIT = 24 * 3600.0
+"""Seconds that decoding a task's data may take."""
+
+
+class Manifest(Part):
+    """What the driver knows of sealed data.
+
+    Attributes:
+        sets: of every set, training and validation too: size and hashes.
+        spec: SHA-256 of the data set's spec.
+        classes: number of classes; None where the target is a real number.
+        target_mean, target_std: of the training targets, where it is one.
+        streamed: inputs are read from where they lie: they are too large to seal.
+    """
+
+    sets: dict[str, SetInfo]
+    spec: Sha256
+    classes: Count | None
+    target_mean: float = 0.0
+    target_std: float = 1.0
+    streamed: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Sealed data: the folder, and what is in it."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """What the outputs of a network for it mean."""
+        known = self.manifest
+        if known.classes is not None:
+            return Categorical(known.classes)
+        return Gaussian(known.target_mean, known.target_std)
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of the hashes of all sets."""
+        return content_of(self.manifest.sets)
+
+    @property
+    def evaluation(self) -> dict[str, SetInfo]:
+        """The sets that are predicted: all but the training set."""
+        return {name: one for name, one in self.manifest.sets.items() if name != "train"}
+
+
+def prepare(task: Task) -> Prepared:
+    """The sealed data of ``task``, made now if they are not there: so what is missing is said before the first run.
+
+    Raises:
+        UserError: a set cannot be had; the message says what to do.
+    """
+    folder = folder_of(task)
+    found = _read(folder)
+    if found is not None:
+        return found
+    with child(Lazily("benchmarks.sealing:seal_task"), (task, folder), LIMIT) as process:
+        try:
+            values, _ = process.receive()
+        except Gone as error:
+            raise UserError(f"task {task.name}: the process that decodes its data {error}") from None
+    found = _read(folder)
+    if values["kind"] == "refused" or found is None:
+        raise UserError(f"task {task.name}: {values.get('reason', 'its sealed data cannot be read back')}")
+    return found
+
+
+def folder_of(task: Task) -> Path:
+    """Where the sealed data of ``task`` lie: the name says everything that they depend on."""
+    ood = task.ood.near + task.ood.far if task.ood else ()
+    own = read_spec(task.data.name)
+    names = [task.data.name, *ood, *([corrupted] if (corrupted := getattr(own, "published_corruptions", None)) else [])]
+    parts = [task.model_dump(mode="json", include={"data", "ood", "shift"}), FORMAT, _code()]
+    # Streamed data are read anew at each use, in the form that the task's weights want.
+    parts += [task.model.model_dump(mode="json")] if getattr(own, "stream", False) else []
+    key = digest([*parts, *(list(_content(read_spec(name))) for name in names)])
+    return cache_folder() / "tasks" / f"{task.name}-{key[:16]}"
+
+
+def _content(spec: DataSpec) -> Iterator[str]:
+    """What the bytes of a data set depend on, without reading them."""
+    yield digest(spec.model_dump(mode="json"))
+    for source in spec.sources:
+        if isinstance(source, Builtin):
+            yield _version(source.package)
+        elif isinstance(source, Local | Idx):
+            place = source.path if isinstance(source, Local) else source.folder
+            files = sorted(place.rglob("*")) if place.is_dir() else [place]
+            for path in files:
+                if path.is_file():
+                    status = path.stat()
+                    yield f"{path} {status.st_size} {status.st_mtime_ns}"
+
+
+def _read(folder: Path) -> Prepared | None:
+    try:
+        manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    wanted = () if manifest.streamed else ("fit.safetensors", "inputs.safetensors", "truth.safetensors")
+    return Prepared(folder, manifest) if all((folder / name).is_file() for name in wanted) else None
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+@cache
+def _code() -> str:
+    return sources_hash(["benchmarks/data"])

@@ -1,0 +1,142 @@
+"""From a task to its sealed data, and from these to batches: what fits and what is asked never meet in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from baselines.names import UserError
+from baselines.protocol import BatchSource
+from baselines.recipe import Recipe
+from baselines.seeds import derive_seed
+from benchmarks import data
+from benchmarks.data import sealed
+from benchmarks.data.examples import Affine, Examples
+from benchmarks.data.spec import DataError, ImageSpec, read_spec
+from benchmarks.data.stream import StreamSource
+from benchmarks.machine import cores
+from benchmarks.measure.jobs import Setting
+from benchmarks.measure.process import Channel
+from benchmarks.prepare import Manifest
+from benchmarks.problem import Parts
+from benchmarks.suite import Task, TaskShift
+from leaderboard.record import SetInfo
+from leaderboard.store import write_once
+
+Load = Callable[[], Examples]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Every evaluation input, mixed over all sets.
+
+    Attributes:
+        num_examples: how many there are.
+        example: [1, ...]: an input of zeros.
+        batches: (batch size) -> standardized inputs, [batch, ...] on the device.
+    """
+
+    num_examples: int
+    example: Tensor
+    batches: Callable[[int], Iterator[Tensor]]
+
+
+def seal_task(channel: Channel, job: tuple[Task, Path]) -> None:
+    """Seal a task's data in a folder, or send why they cannot be had."""
+    torch.set_num_threads(1)
+    try:
+        _seal(*job)
+    except (DataError, UserError) as error:
+        channel.send("refused", reason=str(error))
+    else:
+        channel.send("sealed")
+
+
+def _seal(task: Task, folder: Path) -> None:
+    spec = read_spec(task.data.name)
+    fitting, test = _cut(task)
+    evaluation = (
+        {"validation": lambda: fitting["validation"], "test": lambda: test} | _foreign(task) | _shifted(task, test)
+    )
+    affine = data.standardization(fitting["train"], spec)
+    # The order repeats everywhere, and only who has the test labels can know it.
+    seed = derive_seed("mixed", task.name, str(test.labels_sha256))
+    sets = sealed.seal(folder, fitting, evaluation.items(), affine, seed)
+    manifest = Manifest(
+        sets={name: SetInfo(n=one.n, inputs=one.inputs, labels=one.labels) for name, one in sets.items()},
+        spec=spec.sha256,
+        classes=spec.num_classes,
+        target_mean=affine.target_mean or 0.0,
+        target_std=affine.target_std or 1.0,
+    )
+    write_once(folder / "manifest.json", manifest.model_dump_json(indent=1).encode(), replace=True)
+
+
+def _cut(task: Task) -> tuple[dict[str, Examples], Examples]:
+    """Training and validation set, and test set."""
+    sizes, seed = {"train": task.data.train, "validation": task.data.validation}, task.data.split_seed
+    if task.data.test is not None:
+        parts = data.split(data.load(task.data.name), seed, {**sizes, "test": task.data.test})
+        return {name: parts[name] for name in sizes}, parts["test"]
+    return data.split(data.load(task.data.name, "train"), seed, sizes), data.load(task.data.name, "test")
+
+
+def _foreign(task: Task) -> dict[str, Load]:
+    shape, ood = read_spec(task.data.name).shape, task.ood
+    groups = {"near": ood.near, "far": ood.far} if ood else {}
+    return {
+        f"ood_{group}/{read_spec(name).name}": partial(data.load_like, name, shape)
+        for group, names in groups.items()
+        for name in names
+    }
+
+
+def _shifted(task: Task, test: Examples) -> dict[str, Load]:
+    shift = task.shift
+    if shift is None:
+        return {}
+    spec = read_spec(task.data.name)
+    published = spec.published_corruptions if shift.published and isinstance(spec, ImageSpec) else None
+
+    def load(corruption: str, severity: int, shift: TaskShift = shift) -> Examples:
+        if published is not None:
+            images = data.load(published, f"{corruption}/{severity}")
+            return images.take(torch.arange(min(shift.examples or len(images), len(images))))
+        chosen = test.take(torch.arange(min(shift.examples or len(test), len(test))))
+        return data.load_corrupted(chosen, corruption, severity)
+
+    return {
+        f"shift/{corruption}/{severity}": partial(load, corruption, severity)
+        for corruption in shift.corruptions
+        for severity in shift.severities
+    }
+
+
+def open_fitting(setting: Setting, device: torch.device, recipe: Recipe) -> Parts:
+    """Training and validation examples as batches on ``device``."""
+    train, validation, affine = sealed.read_fit(setting.data)
+    batches = [
+        data.TensorSource(part.inputs, part.labels, affine, device, augment)
+        for part, augment in ((train, recipe.augment), (validation, "none"))
+    ]
+    return Parts(*batches, example=example_of(train.inputs, device))
+
+
+def open_inputs(setting: Setting, device: torch.device) -> Inputs:
+    """Every evaluation input as batches on ``device``."""
+    inputs, affine = sealed.read_inputs(setting.data)
+    source = data.TensorSource(inputs, None, Affine(affine.scale, affine.shift), device)
+    return Inputs(len(inputs), example_of(inputs, device), lambda size: (x for x, _ in source.ordered(size)))
+
+
+def example_of(inputs: Tensor, device: torch.device) -> Tensor:
+    """[1, ...]: an input of zeros, standardized numbers as networks see them."""
+    return torch.zeros(1, *inputs.shape[1:], device=device)
+
+
+__all__ = ["BatchSource", "StreamSource", "cores", "open_fitting", "open_inputs", "seal_task"]

@@ -1,0 +1,1 @@
+"""Small experiments behind decisions, each a script that repeats its numbers."""
