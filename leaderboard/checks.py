@@ -180,8 +180,6 @@ def _scores(path: Path) -> tuple[Scores | None, list[Finding]]:
     file = scores_path(path)
     try:
         return read_scores(path), []
-    except FileNotFoundError:
-        return None, []
     except (ScoresError, OSError) as error:
         return None, [Finding(file, "unreadable", str(error).removeprefix(f"{file}: "))]
 

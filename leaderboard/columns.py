@@ -58,7 +58,7 @@ class Column:
     def clipped(self, interval: Interval, kind: Kind) -> Interval:
         """``interval`` within what the column's number can be, of predictions of ``kind``."""
         low, high = scoring.limits(self.place[1], kind) if self.place else (0.0, math.inf)
-        return Interval(interval.mean, max(interval.low, low), min(interval.high, high))
+        return interval.clipped(low, high)
 
 
 def columns(names: Iterable[str] | None = None, results: Iterable[Result] = ()) -> list[Column]:

@@ -25,14 +25,14 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 def _shallow(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     level: list[Any] = [value]
     for _ in range(DEEPEST):
-        level = [one for part in level for one in _inside(part)]
-    if level:
-        raise ValueError(f"nested more than {DEEPEST} levels deep")
-    return value
+        level = [one for part in level for one in _inside(part) if isinstance(one, dict | list)]
+        if not level:
+            return value
+    raise ValueError(f"nested more than {DEEPEST} levels deep")
 
 
-def _inside(value: Any) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
+def _inside(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
 
 
 Values = Annotated[dict[str, JsonValue], AfterValidator(_shallow)]
@@ -42,7 +42,7 @@ Values = Annotated[dict[str, JsonValue], AfterValidator(_shallow)]
 class Part(BaseModel):
     """A frozen part of what is kept; unknown fields are refused, NaN and infinities are strings in JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", defer_build=True)
 
 
 class DataIdentity(Part):
@@ -105,8 +105,8 @@ class Identity(Part):
     @cached_property
     def _parts(self) -> tuple[str, str, str, str]:
         """Canonical JSON of device, method, rules and task: one dump serves three hashes, for ten thousand records."""
-        dumped = self.model_dump(mode="json")
-        return tuple(_canonical(dumped[key]) for key in ("device", "method", "rules", "task"))  # type: ignore[return-value]
+        method, task = _canonical(self.method.model_dump()), _canonical(self.task.model_dump())
+        return f'"{self.device}"', method, str(self.rules), task
 
     def _hashed(self, seed: str) -> str:
         device, method, rules, task = self._parts
@@ -127,8 +127,11 @@ def array_sha256(array: np.ndarray) -> str:
     return hashed.hexdigest()
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _sha(text: str) -> str:

@@ -65,8 +65,7 @@ def detectable_difference(values: Mapping[str, Mapping[int, float]]) -> float:
     Args:
         values: by method, the metric by seed.
     """
-    from scipy.optimize import brentq
-    from scipy.special import nctdtr, stdtrit
+    from scipy.special import nctdtr, stdtrit  # not scipy.optimize, which takes longer to import than a table to show
 
     finite = {name: v for name, v in values.items() if v and np.isfinite(list(v.values())).all()}
     pairs = [pair for a, b in combinations(finite, 2) if len((pair := _values(finite[a], finite[b]))[0]) > 1]
@@ -76,5 +75,8 @@ def detectable_difference(values: Mapping[str, Mapping[int, float]]) -> float:
     squares = [paired_errors(a[None], b[None])[0] ** 2 * len(a) for a, b in pairs]
     spread, n = np.sqrt(np.average(squares, weights=degrees)), int(degrees.min()) + 1
     critical = stdtrit(n - 1, 0.5 + LEVEL / 2)
-    shift = brentq(lambda x: 1.0 - nctdtr(n - 1, x, critical) - POWER, 0.0, 2.0 * critical + 5.0)
+    low, shift = 0.0, 2.0 * critical + 5.0
+    for _ in range(60):  # halved to the last bit: the power grows with the noncentrality
+        middle = (low + shift) / 2.0
+        low, shift = (low, middle) if 1.0 - nctdtr(n - 1, middle, critical) > POWER else (middle, shift)
     return float(shift * spread / np.sqrt(n))

@@ -107,11 +107,11 @@ class Environment(Part):
     commit: str | None
     dirty: bool | None
     code: Sha256
-    packages: dict[str, Prose]
+    packages: dict[str, str]
     python: str
-    device_name: Prose
+    device_name: str
     device_index: Count | None = None
-    cpu: Prose
+    cpu: str
     capability: str
     threads: Count
     started: str

@@ -45,7 +45,9 @@ def is_scored(path: Path, record: Record) -> bool:
         scores = read_scores(path)
     except (ScoresError, OSError):
         return False
-    return record.predictions is not None and scores.predictions == record.predictions.sha256 and not scores.is_old
+    if scores is None or record.predictions is None:
+        return False
+    return scores.predictions == record.predictions.sha256 and not scores.is_old
 
 
 def _score(path: Path, record: Record, done: Rescored) -> None:

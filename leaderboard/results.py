@@ -118,11 +118,11 @@ def _scored(path: Path, record: Record) -> tuple[Scores | None, str, Finding | N
     """The scores of an ok run, else why there are none, and what is wrong with the file that should hold them."""
     try:
         scores = read_scores(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None, "no scores yet: make them with 'ivi score'", None
     except (ScoresError, OSError) as error:
         finding = Finding(scores_path(path), "unreadable", str(error).removeprefix(f"{scores_path(path)}: "))
         return None, "its scores cannot be read: make them with 'ivi score'", finding
+    if scores is None:
+        return None, "no scores yet: make them with 'ivi score'", None
     if record.predictions is None or scores.predictions != record.predictions.sha256:
         finding = Finding(scores_path(path), "foreign", "scores of other predictions than the record's")
         return None, "its scores are of other predictions: make them with 'ivi score'", finding

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from leaderboard.columns import Column, column, columns
 from leaderboard.cost import CostRecord, Measured, OldCostRecord, cost_of, quartiles, ratios
+from leaderboard.marks import Marks, marks_of, mean_of
 from leaderboard.plan import Plan
 from leaderboard.results import Result
 from leaderboard.rows import Group, comparable, groups_of
-from leaderboard.statistics import Interval, paired_difference, t_interval, top_group
+from leaderboard.statistics import Interval, detectable_difference, paired_difference, t_interval
 
 BEST = "best"
 """As ``against``: whichever method is best in the column."""
-FEW = 3
-"""Up to so many values nothing is marked: three seeds tell only large differences apart."""
 Costs = Sequence[CostRecord | OldCostRecord]
 
 
@@ -74,14 +73,6 @@ class Board:
     columns: Sequence[Column]
     detectable: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     against: str = ""
-
-
-class Marks(NamedTuple):
-    """Names of rows: the best one first, the best group, and those that were told to be worse."""
-
-    best: str = ""
-    top: frozenset[str] = frozenset()
-    worse: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -210,7 +201,7 @@ def _board(
         kept = [line for line in every if all(_keeps(bound, line) for bound in where)]
         marks = {one.key: _marks(one, kept) for one in needed}
         sign = -1 if sort.better == "higher" else 1
-        means = {line.name: _mean(line.values[sort.key]) for line in kept}
+        means = {line.name: mean_of(line.values[sort.key]) for line in kept}
         kept.sort(key=lambda line: (not line.is_ranked, math.isnan(means[line.name]), sign * means[line.name]))
         rows += [_row(line, every, chosen, marks, against) for line in kept]
         detectable[task] = _detectable(chosen, kept)
@@ -234,33 +225,9 @@ def _lines(groups: Sequence[Group], needed: Sequence[Column], costs: Costs) -> l
 
 
 def _marks(one: Column, lines: Sequence[_Line]) -> Marks:
-    """The best group of a column and the rows told to be worse; none where nothing, or too little, was tested.
-
-    Where a row lies behind, by its mean, one that was told to be worse, it is not in the best group, even if so wide a
-    spread tells it from nothing: bold would read as good.
-    """
     ranked = [line for line in lines if line.is_ranked and line.values[one.key]]
-    sources = {line.measured.source if line.measured else "" for line in ranked} if one.cost else {""}
-    if len(ranked) < 2 or not one.better or len(sources) > 1:
-        return Marks()
-    if one.cost and sources == {""}:
-        return Marks(_best(one, ranked))
-    values = {line.name: line.values[one.key] for line in ranked}
-    group = top_group(values, one.better)
-    if not group or min(map(len, values.values())) <= FEW:
-        return Marks(_best(one, ranked))
-    sign = -1 if one.better == "higher" else 1
-    means = {name: sign * _mean(found) for name, found in values.items()}
-    worse = frozenset(name for name in values if name not in group and not math.isnan(means[name]))
-    limit = min((means[name] for name in worse), default=math.inf)
-    return Marks(group[0], frozenset(name for name in group if means[name] < limit), worse)
-
-
-def _best(one: Column, lines: Sequence[_Line]) -> str:
-    sign = -1 if one.better == "higher" else 1
-    means = {line.name: sign * _mean(line.values[one.key]) for line in lines}
-    finite = {name: mean for name, mean in means.items() if not math.isnan(mean)}
-    return min(finite, key=lambda name: finite[name], default="")
+    sources = {line.measured.source if line.measured else "" for line in ranked} if one.cost else {"seeds"}
+    return marks_of({line.name: line.values[one.key] for line in ranked}, one.better, sources)
 
 
 def _row(
@@ -300,26 +267,15 @@ def _detectable(chosen: Sequence[Column], lines: Sequence[_Line]) -> dict[str, f
         values = {line.name: line.values[one.key] for line in lines if line.is_ranked and line.values[one.key]}
         if one.cost or not one.better or len(values) < 2:
             continue
-        smallest = _detectable_difference(values)
-        if smallest is not None and math.isfinite(smallest):
+        smallest = detectable_difference(values)
+        if math.isfinite(smallest):
             found[one.key] = smallest
     return found
-
-
-def _detectable_difference(values: Mapping[str, Mapping[int, float]]) -> float | None:
-    from leaderboard import statistics
-
-    found = getattr(statistics, "detectable_difference", None)
-    return found(values) if found else None
 
 
 def _keeps(bound: Bound, line: _Line) -> bool:
     interval = line.interval(bound.column)
     return interval is not None and bound.holds(interval.mean)
-
-
-def _mean(values: Mapping[int, float]) -> float:
-    return math.fsum(values.values()) / len(values) if values and all(map(math.isfinite, values.values())) else math.nan
 
 
 def _kind(group: Group) -> Literal["categorical", "gaussian"]:

@@ -10,7 +10,7 @@ from leaderboard.checks import LEFT_OUT, check_old, check_record, differences, i
 from leaderboard.cost import read_costs
 from leaderboard.history import OldRecord
 from leaderboard.identity import array_sha256
-from leaderboard.plan import plans
+from leaderboard.plan import SUFFIX, read_plan
 from leaderboard.predictions import AnyPredictions, Categorical
 from leaderboard.record import Record, RecordError
 from leaderboard.results import Result, load_results
@@ -177,16 +177,17 @@ def _attempts(pairs: Iterable[tuple[Path, Record | OldRecord]]) -> list[Finding]
 
 def _planned(folder: Path, shelf: Shelf, report: Report) -> list[Finding]:
     """Planned runs that have no record: a seed that was deleted shows here."""
-    try:
-        found = plans(folder)
-    except RecordError as error:
-        return [Finding(folder, "plan", str(error).removeprefix(f"{folder}: "))]
-    report.plans = len(found)
     made = {record.run_id for record in shelf.records}
     findings = []
-    for plan in found:
-        for run in plan.runs:
+    for file in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            plan = read_plan(folder, file.name.removesuffix(SUFFIX))
+        except RecordError as error:
+            findings.append(Finding(file, "plan", str(error).removeprefix(f"{file}: ")))
+            continue
+        report.plans += 1
+        for run in plan.runs if plan else ():
             if run.run_id not in made:
                 problem = f"{run.task} {run.label} seed {run.seed} (run {run.run_id}) is planned and has no record"
-                findings.append(Finding(folder / f"{plan.suite}.plan.json", "plan", problem))
+                findings.append(Finding(file, "plan", problem))
     return findings

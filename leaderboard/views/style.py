@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from textwrap import fill
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 COLUMN = 3.25  # inches, the column of a two-column paper
 LINES = ("-", "--", "-.", ":", (0, (7, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
+KNOWN = ("deep_ensemble", "implicit_vi", "implicit_vi_shared", "kl_vi", "laplace", "map", "mc_dropout")
+"""Methods that keep their look whatever stands beside them; MAP is black."""
 _COLOURS = (0, 1, 2, 3, 4, None, 9, 7, 8, 5)
 """Places in seaborn's palette for the colour-blind; None: black. Its tan and pink are too like orange and purple."""
 _MARKERS = "osD^vP*Xph"
@@ -54,8 +57,11 @@ class Look(NamedTuple):
 
 
 def looks(methods: Sequence[str]) -> Mapping[str, Look]:
-    """The look of each method, by its place in ``methods``."""
-    return {name: Look(colour(i), _MARKERS[i % 10], LINES[i % len(LINES)]) for i, name in enumerate(methods)}
+    """The look of each method: those of the suite have the same in every report, others what is left, in order."""
+    places = {name: KNOWN.index(name) for name in methods if name in KNOWN}
+    free = iter([i for i in range(len(KNOWN) + len(methods)) if i not in places.values()])
+    places |= {name: next(free) for name in methods if name not in places}
+    return {name: Look(colour(i), _MARKERS[i % 10], LINES[i % len(LINES)]) for name, i in places.items()}
 
 
 def colour(i: int) -> tuple[float, float, float]:
@@ -65,14 +71,30 @@ def colour(i: int) -> tuple[float, float, float]:
     return red, green, blue
 
 
+_TITLE: ContextVar[str] = ContextVar("title", default="")
+
+
+@contextmanager
+def titled(title: str) -> Iterator[None]:
+    """Every figure that is drawn within the block has ``title`` above it: what it is of."""
+    token = _TITLE.set(title)
+    try:
+        yield
+    finally:
+        _TITLE.reset(token)
+
+
 @contextmanager
 def page(path: Path, height: float) -> Iterator[Figure]:
     """A figure of one column, ``height`` inches high, which is written as SVG and PNG when the block ends.
 
     No date goes into the files: the same data give the same bytes.
     """
+    title = fill(_TITLE.get(), 60)
     with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=(COLUMN, height), layout="constrained")
+        figure = Figure(figsize=(COLUMN, height + 0.16 * len(title.splitlines())), layout="constrained")
+        if title:
+            figure.suptitle(title, fontsize=7, color="0.35", parse_math=False)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
         svg, png = files(path)

@@ -97,7 +97,7 @@ def test_missing_and_outdated_scores_are_made_and_others_left(copy):
     first, second = sorted(copy.rglob(f"*{SCORES}"))[:2]
     whole = first.read_text()
     first.unlink()
-    second.write_text(second.read_text().replace('"version": 2', '"version": 1'))
+    second.write_text(second.read_text().replace('"metrics_version": 2', '"metrics_version": 1'))
     assert "no scores yet" in run("table", "-o", copy).stdout
     assert "2 runs scored" in run("score", copy).stdout and first.read_text() == whole
     assert "0 runs scored" in run("score", copy).stdout

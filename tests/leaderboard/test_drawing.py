@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaderboard.drawing import _clean
 from leaderboard.predictions import Predictions
+from leaderboard.views.drawing import _clean
 
 
 def certain(right: list[bool]) -> Predictions:

@@ -17,9 +17,9 @@ from matplotlib.transforms import Bbox
 from scipy.special import log_softmax
 from skimage.color import rgb2lab
 
-from leaderboard import figures, style
 from leaderboard.predictions import Predictions
 from leaderboard.statistics import average_ranks
+from leaderboard.views import curves, figures, style
 
 LONG = "implicit_vi(rank=10,groups=2)"
 METHODS = ["deep_ensemble", LONG, "implicit_vi_shared", "kl_vi", "laplace", "map", "mc_dropout"]
@@ -57,11 +57,11 @@ DRAWN = {
     "reliability_of_one": lambda path: figures.reliability({"map": predictions(0)}, path),
     "reliability_of_three": lambda path: figures.reliability({m: predictions(0) for m in METHODS[:3]}, path),
     "ood_histograms": lambda path: figures.ood_histograms(np.linspace(0, 1, 100), OOD, "entropy, nats", path),
-    "pareto": lambda path: figures.pareto(frame(), path, **LABELS),
-    "severity": lambda path: figures.severity(frame(), path),
+    "pareto": lambda path: curves.pareto(frame(), path, **LABELS),
+    "severity": lambda path: curves.severity(frame(), path),
     "risk_coverage": lambda path: figures.risk_coverage({m: [predictions(s) for s in range(3)] for m in METHODS}, path),
-    "draws": lambda path: figures.draws(frame(), path, value="nll", value_label="NLL, nats"),
-    "critical_differences": lambda path: figures.critical_differences(ranks(), path),
+    "draws": lambda path: curves.draws(frame(), path, value="nll", value_label="NLL, nats"),
+    "critical_differences": lambda path: curves.critical_differences(ranks(), path),
 }
 
 
@@ -121,15 +121,15 @@ def test_legends_say_what_bands_mean(name, tmp_path, drawn):
 
 
 def test_one_seed_has_no_band_and_says_so(tmp_path, drawn):
-    figures.severity(frame(seeds=1), tmp_path / "severity")
-    figures.pareto(frame(seeds=1).query("severity == 0"), tmp_path / "pareto", **LABELS)
+    curves.severity(frame(seeds=1), tmp_path / "severity")
+    curves.pareto(frame(seeds=1).query("severity == 0"), tmp_path / "pareto", **LABELS)
     assert all("one seed, so no spread is known" in said(figure) for figure in drawn)
 
 
 def test_a_method_looks_the_same_in_a_figure_that_shows_a_few(tmp_path, drawn):
     few = frame().query("method in ['map', 'laplace']")
-    figures.severity(frame(), tmp_path / "all", METHODS)
-    figures.severity(few, tmp_path / "few", METHODS)
+    curves.severity(frame(), tmp_path / "all", METHODS)
+    curves.severity(few, tmp_path / "few", METHODS)
     lines = [{line.get_label(): line for line in figure.axes[0].lines} for figure in drawn]
     for name in ("map", "laplace"):
         assert lines[0][name].get_color() == lines[1][name].get_color()
@@ -157,7 +157,7 @@ def test_the_first_seven_methods_have_lines_of_their_own_and_colours_that_the_co
 def test_wide_bands_of_two_seeds_do_not_press_the_lines_together(tmp_path, drawn):
     few = frame(seeds=2)
     few.loc[few["seed"] == 1, "accuracy"] -= 0.2  # bands of ± 1.3
-    figures.severity(few, tmp_path / "severity")
+    curves.severity(few, tmp_path / "severity")
     low, high = drawn[0].axes[0].get_ylim()
     seen = few["accuracy"]
     assert low <= seen.min() and seen.max() <= high <= 1.05 and high - low < 2 * (seen.max() - seen.min())
@@ -171,7 +171,7 @@ def test_a_long_name_is_broken_between_its_words():
 def test_the_front_is_what_no_point_beats_in_both():
     points = np.random.default_rng(0).random((50, 2)).round(1).tolist()
     unbeaten = {(x, y) for x, y in points if not any((a <= x and b <= y) and (a, b) != (x, y) for a, b in points)}
-    assert set(figures._front([(x, y) for x, y in points])) == unbeaten
+    assert set(curves._front([(x, y) for x, y in points])) == unbeaten
 
 
 def test_all_scores_alike_still_draw(tmp_path):
@@ -179,7 +179,7 @@ def test_all_scores_alike_still_draw(tmp_path):
 
 
 def test_bands_are_the_t_interval_of_seed_means(tmp_path, drawn):
-    figures.severity(frame(), tmp_path / "severity")
+    curves.severity(frame(), tmp_path / "severity")
     lines = {line.get_label(): line for line in drawn[0].axes[0].lines}
     expected = frame().query("method == 'map'").groupby("severity")["accuracy"].mean()
     assert lines["map"].get_ydata() == pytest.approx(expected.to_numpy())

@@ -1,10 +1,9 @@
-"""What was changed after a run is named: a byte of the predictions, a digit of a metric, the file of another run."""
+"""What was changed after a run is named: a byte, a digit, a label, a class, a seed that was taken away or copied."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -13,68 +12,47 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import log_softmax
+from builders import kept, made, plan_of, predictions, set_info, sha, task_identity
 
-from leaderboard import record
-from leaderboard.predictions import Predictions, save_predictions
+from leaderboard.history import OldRecord
+from leaderboard.identity import DataIdentity, content_of
+from leaderboard.plan import write_plan
+from leaderboard.predictions import Categorical, save_predictions
+from leaderboard.record import Audit, PredictionsInfo
+from leaderboard.scores import read_scores, score_file, write_scores
 from leaderboard.scoring import score
-from leaderboard.verify import LEFT_OUT, Finding, predictions_path, verify
+from leaderboard.shelf import Finding
+from leaderboard.store import PREDICTIONS, SCORES, beside, keep, path_of, read, read_all
+from leaderboard.verify import LEFT_OUT, verify
+
+OLD = Path(__file__).parent.parent / "old_records"
 
 
-def predictions(seed: int, labelled: bool = True) -> Predictions:
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 5, 200)
-    each = log_softmax(rng.normal(size=(3, 200, 5)) + 2 * np.eye(5)[labels], axis=2)
-    mean = np.log(np.exp(each).mean(axis=0)).astype(np.float32)
-    expected = -np.sum(np.exp(each) * each, axis=2).mean(axis=0).astype(np.float32)
-    return Predictions(mean, expected, rng.normal(size=200).astype(np.float32), labels if labelled else None)
-
-
-def stored(folder: Path, seed: int, status: record.Status = "ok") -> Path:
-    """The record of one run with its predictions beside it."""
-    sets = {
-        "validation": predictions(seed),
-        "test": predictions(seed + 50),
-        "ood_near/x": predictions(seed + 99, False),
-    }
-    one = record.Record(
-        run_id=f"run{seed}",
-        task=record.TaskInfo(name="task", version=1),
-        method=record.MethodInfo(
-            label="map", name="map", package="ivi-bench", source_sha256="0", parameters={}, resolved={}
-        ),
-        seed=seed,
-        status=status,
-        environment=record.Environment(
-            commit=None,
-            dirty=None,
-            packages={},
-            python="3",
-            device="cpu",
-            device_name="",
-            cpu="",
-            threads=1,
-            started="",
-        ),
-    )
-    if status == "ok":
-        file = predictions_path(record.path_of(folder, one))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        info = record.PredictionsInfo(sha256=save_predictions(file, sets), sets=sorted(sets))
-        one = one.model_copy(update={"metrics": score(sets), "predictions": info})
-    return record.write(folder, one)
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("records")
+    paths = [kept(folder, "map", seed, sets=sets(seed)) for seed in range(3)]
+    records = [read(path) for path in paths]
+    failed = made("map", 3, "failed", task=records[0].identity.task)
+    keep(folder, failed, None)
+    write_plan(folder, plan_of(*records, failed))
+    return folder
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
-    for seed in range(3):
-        stored(tmp_path, seed)
-    stored(tmp_path, 3, "failed")
-    return tmp_path
+def folder(original, tmp_path) -> Path:
+    return shutil.copytree(original, tmp_path / "records")
 
 
-def first(folder: Path) -> Path:
-    return next(record.record_files(folder))
+def sets(seed: int):
+    """Predictions of three sets; only the labelled ones have labels."""
+    return {
+        "validation": predictions(seed), "test": predictions(seed + 50), "ood_near/x": predictions(seed + 99, False),
+    }  # fmt: skip
+
+
+def paths_of(folder: Path) -> list[Path]:
+    return [path for path in read_all(folder).paths if beside(path, PREDICTIONS).exists()]
 
 
 def edited(path: Path, change) -> None:
@@ -83,150 +61,283 @@ def edited(path: Path, change) -> None:
     path.write_text(json.dumps(data))
 
 
-def only(findings: list[Finding]) -> Finding:
-    (finding,) = findings
+def only(folder: Path) -> Finding:
+    (finding,) = verify(folder).findings
     assert "\n" not in str(finding)
     return finding
 
 
+def forged(path: Path, change, **record_changes) -> None:
+    """Put changed predictions in place of a record's, with everything that follows from them made consistent."""
+    record = read(path)
+    file = beside(path, PREDICTIONS)
+    changed = change(dict(load(file)))
+    digest = save_predictions(file, changed)
+    info = PredictionsInfo(sha256=digest, bytes=file.stat().st_size)
+    path.write_text(record.model_copy(update={"predictions": info, **record_changes}).model_dump_json(indent=1))
+    write_scores(path, score_file(file))
+
+
+def load(file: Path):
+    from leaderboard.predictions import load_predictions
+
+    return load_predictions(file)
+
+
 def test_what_was_not_touched_agrees_to_the_last_digit(folder):
-    assert verify(folder) == []
-    assert verify(folder / "task" / "map") == []
+    report = verify(folder)
+    assert report.findings == [] and (report.records, report.recomputed, report.plans) == (4, 3, 1)
+    assert "4 records, 3 recomputed from their predictions: every number agrees" in report.lines()[0]
+    assert verify(folder / "task" / "map").findings == []
 
 
 def test_the_numbers_agree_on_a_processor_without_the_newer_instructions(folder):
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])  # type: ignore[index]
     if not found:
         pytest.skip("numpy has no newer instructions to leave out on this processor")
-    code = "import sys, pathlib, leaderboard.verify as v; sys.exit(len(v.verify(pathlib.Path(sys.argv[1]))))"
+    code = "import sys, pathlib, leaderboard.verify as v; sys.exit(len(v.verify(pathlib.Path(sys.argv[1])).findings))"
     env = os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(found)}
     assert subprocess.run([sys.executable, "-c", code, str(folder)], env=env).returncode == 0
 
 
-def test_nan_and_infinity_agree_with_themselves(tmp_path):
-    path = stored(tmp_path, 0)
-    sets = {"validation": predictions(0), "test": predictions(1)}
-    log_probs, labels = sets["validation"].log_probs, sets["validation"].labels
-    assert labels is not None
-    log_probs[0] = np.where(np.arange(5) == (labels[0] + 1) % 5, 0.0, -np.inf)
-    sets["validation"].expected_entropy[0] = 0.0
-    one = record.read(path)
-    info = record.PredictionsInfo(sha256=save_predictions(predictions_path(path), sets), sets=sorted(sets))
-    path.unlink()
-    record.write(tmp_path, one.model_copy(update={"metrics": score(sets), "predictions": info}))
-    read = record.read(path).metrics["validation"]
-    assert read["nll"] == math.inf and math.isnan(read["temperature"])
-    assert verify(tmp_path) == []
-
-
-def test_missing_predictions_are_named_unless_a_list_says_they_are_elsewhere(folder):
-    path = first(folder)
-    predictions_path(path).unlink()
-    assert only(verify(folder)).kind == "missing"
-    pattern = f"{path.relative_to(folder).parent.as_posix()}/*"
-    (folder / LEFT_OUT).write_text(f"# too large\n{pattern}  # all seeds\n")
-    assert verify(folder) == [] and verify(path.parent) == []
-    (folder / LEFT_OUT).write_text("another/*\n")
-    assert only(verify(folder)).kind == "missing"
-
-
-def test_predictions_that_are_there_are_recomputed_whatever_the_list_says(folder):
-    (folder / LEFT_OUT).write_text("*\n")
-    edited(first(folder), lambda data: data["metrics"]["test"].update(nll=0.5))
-    assert only(verify(folder)).kind == "metric"
-
-
 @pytest.mark.parametrize("at", [0.0, 0.02, 0.5, 0.999])
 def test_one_changed_byte_of_a_predictions_file_is_named(folder, at):
-    file = predictions_path(first(folder))
+    file = beside(paths_of(folder)[0], PREDICTIONS)
     data = bytearray(file.read_bytes())
     data[int(at * len(data))] ^= 1
     file.write_bytes(data)
-    finding = only(verify(folder))
+    finding = only(folder)
     assert (finding.path, finding.kind) == (file, "damaged")
 
 
-def test_each_changed_digit_of_a_metric_is_named(folder):
-    path = first(folder)
-    metrics = record.read(path).metrics
-    for name in ("test", "ood_near/x", "ood_near"):
-        for key, value in metrics[name].items():
+def test_each_changed_digit_of_a_score_is_named(folder):
+    path = paths_of(folder)[0]
+    for name, row in read_scores(path).sets.items():
+        for key, value in list(row.items())[:6]:
             if value in (0.0, 1.0):
                 continue
             digits = f"{value:.9e}"
             changed = float(digits[:-5] + str((int(digits[-5]) + 1) % 10) + digits[-4:])  # the last of ten
-            edited(path, lambda data, n=name, k=key, v=changed: data["metrics"][n].update({k: v}))
-            finding = only(verify(path.parent))
-            assert (finding.path, finding.kind) == (path, "metric")
+            edited(beside(path, SCORES), lambda data, n=name, k=key, v=changed: data["sets"][n].update({k: v}))
+            finding = only(folder / "task")
+            assert finding.kind == "metric"
             assert f"{name} {key} is stored as {changed!r}, the predictions give {value!r}" in str(finding)
-            edited(path, lambda data, n=name, k=key, v=value: data["metrics"][n].update({k: v}))
+            edited(beside(path, SCORES), lambda data, n=name, k=key, v=value: data["sets"][n].update({k: v}))
 
 
-def test_a_metric_that_was_added_or_taken_away_is_named(folder):
-    edited(first(folder), lambda data: data["metrics"]["test"].update(magic=1.0))
-    assert "test magic is stored as 1.0, but the predictions do not give it" in str(only(verify(folder)))
-    edited(first(folder), lambda data: (data["metrics"]["test"].pop("magic"), data["metrics"]["test"].pop("nll")))
-    assert "test nll is not stored" in str(only(verify(folder)))
+def test_scores_that_lack_a_number_are_named_unless_they_are_of_older_metrics(folder):
+    scores = beside(paths_of(folder)[0], SCORES)
+    edited(scores, lambda data: data["sets"]["test"].pop("nll"))
+    assert "test nll is not stored" in str(only(folder))
+    edited(scores, lambda data: data.update(metrics_version=1))
+    assert verify(folder).findings == []
+    scores.unlink()
+    assert verify(folder).findings == [], "scores can be made at any time"
 
 
-def test_nan_in_place_of_a_number_is_named(folder):
-    edited(first(folder), lambda data: data["metrics"]["test"].update(nll="NaN"))
-    assert "test nll is stored as nan" in str(only(verify(folder)))
+def test_scores_of_other_predictions_are_named(folder):
+    mine, other = paths_of(folder)[:2]
+    shutil.copy(beside(other, SCORES), beside(mine, SCORES))
+    assert only(folder).kind == "foreign"
 
 
 def test_the_predictions_of_another_run_are_named_as_such(folder):
-    mine, other = list(record.record_files(folder))[:2]
-    shutil.copy(predictions_path(other), predictions_path(mine))
-    finding = only(verify(folder))
-    assert (finding.path, finding.kind) == (predictions_path(mine), "foreign")
-    assert "holds the predictions of task map seed 1 (run run1), not of task map seed 0 (run run0)" in finding.problem
+    mine, other = paths_of(folder)[:2]
+    shutil.copy(beside(other, PREDICTIONS), beside(mine, PREDICTIONS))
+    finding = only(folder)
+    assert finding.kind == "foreign" and "holds the predictions of task map seed 1" in finding.problem
 
 
 def test_the_record_of_another_run_is_named_as_such(folder):
-    mine, other = list(record.record_files(folder))[:2]
+    mine, other = paths_of(folder)[:2]
     shutil.copy(other, mine)
-    findings = verify(folder)
-    assert {finding.kind for finding in findings} == {"misplaced", "damaged"}
-    assert any("is the record of task map seed 1 (run run1)" in finding.problem for finding in findings)
-    shutil.copy(predictions_path(other), predictions_path(mine))
-    assert only(verify(folder)).kind == "misplaced"
+    kinds = {finding.kind for finding in verify(folder).findings}
+    assert {"misplaced", "plan"} <= kinds
 
 
-def test_a_changed_seed_is_named(folder):
-    edited(first(folder), lambda data: data.update(seed=7))
-    assert only(verify(folder)).kind == "misplaced"
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data["identity"].update(seed=7),
+        lambda data: data["identity"]["method"]["resolved"].update(rank=999),
+        lambda data: data["identity"]["method"].update(source="0" * 64),
+        lambda data: data["identity"]["task"].update(version=77),
+        lambda data: data["identity"].update(rules=0),
+        lambda data: data.update(run_id="0" * 12),
+        lambda data: data.update(attempt=-5),
+        lambda data: data["cost"].update(fit_s=-1.0),
+        lambda data: data["cost"].update(fit_s="NaN"),
+        lambda data: data.update(predictions=None),
+        lambda data: data.update(schema_version=3),
+    ],
+)
+def test_a_record_that_was_edited_no_longer_gives_its_run_id_or_is_none(folder, change):
+    edited(paths_of(folder)[0], change)
+    assert "unreadable" in {finding.kind for finding in verify(folder).findings}
 
 
-def test_missing_predictions_are_named(folder):
-    predictions_path(first(folder)).unlink()
-    assert only(verify(folder)).kind == "missing"
-    edited(first(folder), lambda data: data.update(predictions=None))
-    assert "has metrics but no predictions" in str(only(verify(folder)))
+def relabelled(one: Categorical, labels) -> Categorical:
+    return Categorical(one.log_probs, one.expected_entropy, one.energy, labels)
 
 
-def test_a_hash_that_was_changed_with_the_file_still_shows_in_the_metrics(folder):
-    path = first(folder)
-    digest = save_predictions(predictions_path(path), {"test": predictions(7)})
-    edited(path, lambda data: data["predictions"].update(sha256=digest))
-    findings = verify(folder)
-    assert {finding.kind for finding in findings} == {"metric"}
-    assert any("lists the sets" in finding.problem for finding in findings)
+def subset(one: Categorical, keep) -> Categorical:
+    return Categorical(*(None if array is None else array[keep] for array in vars(one).values()))
 
 
-def test_an_unreadable_record_is_named_and_the_others_are_still_checked(folder):
-    first(folder).write_text("{")
-    predictions_path(list(record.record_files(folder))[1]).unlink()
-    assert [finding.kind for finding in verify(folder)] == ["unreadable", "missing"]
+def right(one: Categorical) -> np.ndarray:
+    return one.log_probs.argmax(axis=1) == one.labels
 
 
-def test_a_file_that_cannot_be_scored_is_named(folder):
-    path = first(folder)
-    predictions_path(path).write_bytes(b"not safetensors")
+FORGERIES = {
+    "labels := argmax": lambda s: s | {"test": relabelled(s["test"], s["test"].log_probs.argmax(axis=1))},
+    "only what is right": lambda s: s | {"test": subset(s["test"], right(s["test"]))},
+    "one item": lambda s: s | {"test": subset(s["test"], np.arange(1))},
+    "items twice": lambda s: s | {"test": subset(s["test"], np.repeat(np.arange(200), 2))},
+    "easy items in place of hard ones": lambda s: s | {"test": subset(s["test"], np.arange(200) // 2)},
+    "no validation set": lambda s: {name: one for name, one in s.items() if name != "validation"},
+    "no OOD set": lambda s: {name: one for name, one in s.items() if not name.startswith("ood")},
+    "labels of an OOD set": lambda s: s | {"ood_near/x": relabelled(s["ood_near/x"], np.zeros(200, np.int64))},
+    "another set": lambda s: s | {"ood_far/easy": s["ood_near/x"]},
+    "two classes": lambda s: {
+        name: Categorical(np.full((200, 2), np.log(0.5), np.float32), np.full(200, 0.6, np.float32), one.energy, None
+                          if one.labels is None else one.labels % 2) for name, one in s.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_predictions_of_other_items_labels_or_classes_are_named(folder, forgery):
+    forged(paths_of(folder)[0], FORGERIES[forgery])
+    assert {finding.kind for finding in verify(folder).findings} == {"labels"}
+
+
+def test_sets_that_were_forged_with_the_labels_do_not_give_the_content_of_the_data(folder):
+    path = paths_of(folder)[0]
+    record = read(path)
+    cheat = FORGERIES["labels := argmax"](dict(load(beside(path, PREDICTIONS))))
+    infos = {name: set_info(name, one) for name, one in cheat.items()} | {"train": record.sets["train"]}
+    forged(path, lambda _: cheat, sets=infos)
+    assert "not those that the identity's data content names" in str(only(folder))
+
+
+def test_a_deleted_seed_is_missed_by_the_plan(folder):
+    path = paths_of(folder)[1]
+    for suffix in (".json", PREDICTIONS, SCORES):
+        beside(path, suffix).unlink()
+    finding = only(folder)
+    assert finding.kind == "plan" and "task map seed 1" in finding.problem and "has no record" in finding.problem
+
+
+def test_a_deleted_attempt_is_missed(folder):
+    first = read(paths_of(folder)[0])
+    failed = made("map", 5, "failed", task=first.identity.task)
+    keep(folder, failed, None)
+    kept(folder, "map", 5, sets=sets(5), attempt=2)
+    assert verify(folder).findings == []
+    path_of(folder, failed).unlink()
+    assert "attempt 1 of this run is missing" in str(only(folder))
+
+
+@pytest.mark.parametrize(("method", "seed"), [("map", 7), ("laplace", 0)])
+def test_copied_predictions_are_named_whether_of_a_seed_or_of_a_method(folder, method, seed):
+    kept(folder, method, seed, sets=sets(0))
+    finding = only(folder)
+    assert finding.kind == "copied" and "are those of task" in finding.problem
+
+
+def test_predictions_of_a_fit_that_was_taken_over_are_no_copy(tmp_path):
+    state = sha("a state")
+    kept(tmp_path, "map", 0, sets=sets(0), audit=Audit(state=state))
+    kept(tmp_path, "deep_ensemble", 0, sets=sets(0), audit=Audit(shared={"map": state}))
+    assert verify(tmp_path).findings == []
+
+
+def test_predictions_that_are_elsewhere_are_counted_and_lost_ones_named(folder, tmp_path):
+    beside(paths_of(folder)[0], PREDICTIONS).unlink()
+    assert only(folder).kind == "missing"
+    path = kept(tmp_path / "other", "map", 0, sets=sets(0))
+    record = read(path)
+    info = record.predictions.model_copy(update={"url": "https://example.org/predictions.safetensors"})
+    path.write_text(record.model_copy(update={"predictions": info}).model_dump_json())
+    beside(path, PREDICTIONS).unlink()
+    report = verify(tmp_path / "other")
+    assert report.findings == [] and report.elsewhere == 1 and "not recomputed" in " ".join(report.lines())
+
+
+def test_a_link_is_no_predictions_file(folder, tmp_path):
+    file = beside(paths_of(folder)[0], PREDICTIONS)
+    shutil.move(file, tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert only(folder).kind == "missing"
+
+
+def test_bad_files_are_named_and_the_others_are_still_checked(folder):
+    paths_of(folder)[0].write_text("{")
+    (folder / "broken.plan.json").write_text("{")
+    (folder / "task" / "x.cost.json").write_text('{"schema_version": 3}')
+    beside(paths_of(folder)[0], PREDICTIONS).unlink()
+    kinds = sorted(finding.kind for finding in verify(folder).findings)
+    assert kinds == ["missing", "plan", "plan", "unreadable", "unreadable"], "also the run whose record is lost"
+
+
+def test_a_file_that_is_no_predictions_is_named(folder):
+    path = paths_of(folder)[0]
+    beside(path, PREDICTIONS).write_bytes(b"not safetensors")
     digest = hashlib.sha256(b"not safetensors").hexdigest()
     edited(path, lambda data: data["predictions"].update(sha256=digest))
-    assert "cannot be scored" in str(only(verify(folder)))
+    assert "damaged" in {finding.kind for finding in verify(folder).findings}
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         verify(tmp_path / "nowhere")
+
+
+def old(folder: Path, seed: int = 0) -> Path:
+    """A record of the first edition with predictions beside it."""
+    record = OldRecord.model_validate_json((OLD / "schema1.json").read_bytes())
+    path = folder / record.task.name / record.method.label / f"{record.seed}-{record.run_id}.{record.attempt}.json"
+    path.parent.mkdir(parents=True)
+    file = beside(path, PREDICTIONS)
+    digest = save_predictions(file, sets(seed))
+    newer = ("augrc", "ece_classwise")
+    metrics = {
+        name: {key: value for key, value in row.items() if key.removesuffix("_scaled") not in newer}
+        for name, row in score(sets(seed)).items()
+    }
+    info = {"sha256": digest, "sets": sorted(sets(seed))}
+    data = json.loads(record.model_dump_json()) | {
+        "metrics": metrics,
+        "predictions": info,
+        "status": "ok",
+        "error": None,
+    }
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_records_of_the_first_edition_are_recomputed_without_the_newer_metrics(tmp_path):
+    path = old(tmp_path)
+    report = verify(tmp_path)
+    assert report.findings == [] and (report.history, report.recomputed) == (1, 1)
+    edited(path, lambda data: data["metrics"]["test"].update(nll=0.5))
+    assert only(tmp_path).kind == "metric"
+    edited(path, lambda data: data["metrics"]["test"].pop("nll"))
+    assert "test nll is not stored" in str(only(tmp_path))
+
+
+def test_old_predictions_may_be_left_out_by_name_and_new_ones_may_not(tmp_path, folder):
+    path = old(tmp_path / "old")
+    beside(path, PREDICTIONS).unlink()
+    assert only(tmp_path / "old").kind == "missing"
+    (tmp_path / "old" / LEFT_OUT).write_text("*\n")
+    assert verify(tmp_path / "old").findings == [] and verify(path.parent).findings == []
+    (folder / LEFT_OUT).write_text("*\n")
+    beside(paths_of(folder)[0], PREDICTIONS).unlink()
+    assert only(folder).kind == "missing"
+
+
+def test_the_content_of_the_builders_data_is_that_of_their_sets(folder):
+    record = read(paths_of(folder)[0])
+    assert record.identity.task.data == DataIdentity(name="digits", spec=sha("spec"), content=content_of(record.sets))
+    assert task_identity().data.content != content_of(record.sets)

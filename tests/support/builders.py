@@ -90,7 +90,7 @@ def made(method="map", seed=0, status="ok", *, label=None, task=None, device="cp
         "identity": who,
         "label": label or method,
         "status": status,
-        "sets": SETS,
+        "sets": SETS if is_ok else {},
         "cost": Cost(**cost) if is_ok else None,
         "environment": Environment(**environment),
         "predictions": PredictionsInfo(sha256=sha(f"predictions of {who.run_id}"), bytes=100) if is_ok else None,
