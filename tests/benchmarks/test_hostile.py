@@ -19,11 +19,12 @@ ENDINGS = {
     "ExitsAtOnce": ("crashed", "exit code 0 without a word"),
     "KilledByItself": ("crashed", "SIGSEGV"),
     "ClosesFiles": ("crashed", ""),
+    "Forks": ("crashed", ""),
     "SpeaksMarkup": ("failed", "[/INST]"),
     "SendsForgedMessages": ("crashed", "no message"),
     "MoreClasses": ("failed", "outputs have shape"),
 }
-HARMLESS = ("LeavesThreads", "LeavesProcesses", "Forks", "Prints", "PatchesScoreAndClock", "PoisonsSharedFits")
+HARMLESS = ("LeavesThreads", "LeavesProcesses", "Prints", "PatchesScoreAndClock", "PoisonsSharedFits")
 PEEKING = (
     "LooksForLabelsWhilePredicting",
     "LooksForTestDataWhileFitting",

@@ -147,6 +147,22 @@ def test_a_fit_that_was_changed_on_disk_is_made_again(task, tmp_path):
     assert all(job.state != b"poison" for job in played.given if isinstance(job, PredictJob))
 
 
+def test_a_fit_that_was_changed_while_it_was_asked_is_made_and_asked_again(task, tmp_path):
+    changed = []
+
+    def rule(job):
+        if isinstance(job, PredictJob) and not changed:
+            changed.append(job)
+            for path in tmp_path.glob("*.safetensors"):
+                path.write_bytes(b"poison")
+        return None
+
+    played = Played(rule)
+    (made,) = scheduled(task, tmp_path, ["map"]).make(played, 1)
+    assert made.failure is None and made.fitted.state == b"map 0 0"
+    assert [name(job) for job in played.given] == ["fit map 0 0", "predict map 0 0"] * 2
+
+
 def test_other_code_packages_data_or_threads_are_another_fit(task):
     run = Run(*task, method=MAP, seed=0)
     setting = setting_of(run, STACK, 1)

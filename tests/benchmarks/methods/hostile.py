@@ -187,10 +187,6 @@ def _tensors():
 class Oracle(Wrapped):
     """Answers with labels it has found for inputs it knows, as certain as it can be."""
 
-    def __init__(self, inner, size=4096):
-        super().__init__()
-        self.inner = inner
-
     def outputs(self, x):
         out = self.inner.outputs(x)
         for x_known, y_known in find_labelled(x):
