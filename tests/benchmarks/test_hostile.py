@@ -133,7 +133,7 @@ def test_a_batch_says_nothing_about_its_set(honest, hostile, name):
 
 def test_only_fitting_examples_are_in_the_process_that_fits(hostile):
     record = records(hostile[1])["looks_for_test_data_while_fitting"]
-    assert "largest set of images 1000" in record["path"].with_suffix(".log").read_text()
+    assert "sets of images [297, 1000]" in record["path"].with_suffix(".log").read_text()
 
 
 def test_a_fit_of_a_changed_problem_is_another_fit(honest, hostile):
