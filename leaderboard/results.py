@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from leaderboard.history import REASON, OldCost, OldEnvironment, OldRecord
 from leaderboard.identity import TaskIdentity
@@ -13,6 +13,9 @@ from leaderboard.plan import is_base
 from leaderboard.record import Cost, Environment, Record
 from leaderboard.scores import Scores, ScoresError, read_scores, scores_path
 from leaderboard.shelf import PREDICTIONS, Finding, Shelf, beside, read_all
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STACK = ("torch", "torchvision", "timm", "numpy")
 """Packages whose version decides numbers, beside our own code and the method's package."""
@@ -127,6 +130,21 @@ def _scored(path: Path, record: Record) -> tuple[Scores | None, str, Finding | N
         finding = Finding(scores_path(path), "foreign", "scores of other predictions than the record's")
         return None, "its scores are of other predictions: make them with 'ivi score'", finding
     return scores, "", None
+
+
+def frame(results: Iterable[Result]) -> pd.DataFrame:
+    """Results as a table of pandas: a row for every run, a column for every metric, named as in `ivi table`.
+
+    Columns: task, version, method, seed, status, device, doubt, then ``test:nll`` and so on; NaN where not measured.
+    """
+    import pandas as pd
+
+    rows = []
+    for one in results:
+        names = {"task": one.task, "version": one.version, "method": one.label, "seed": one.seed}
+        names |= {"status": one.status, "device": one.device_name, "doubt": one.doubt}
+        rows.append(names | {f"{name}:{key}": value for name, row in one.metrics.items() for key, value in row.items()})
+    return pd.DataFrame(rows)
 
 
 def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = "") -> Result:

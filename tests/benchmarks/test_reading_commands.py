@@ -71,6 +71,12 @@ def test_rows_seeds_columns_and_the_legend_can_be_chosen(folder):
     )
 
 
+@pytest.mark.parametrize(("seeds", "n"), [("1", 1), ("2", 2), ("0,1", 2), ("0,7", 1)])
+def test_seeds_are_a_number_or_a_list(folder, seeds, n):
+    rows = json.loads(run("table", "-f", "json", "-s", seeds, "-o", folder).stdout)["rows"]
+    assert {row["n"] for row in rows if row["method"] == "map"} == {n}
+
+
 def test_a_folder_without_a_plan_of_the_suite_shows_what_there_is_of_its_tasks(folder, tmp_path):
     (tmp_path / "mine.toml").write_text('name = "mine"\ntasks = ["task"]\n')
     (tmp_path / "other.toml").write_text('name = "other"\ntasks = ["elsewhere"]\n')
@@ -151,6 +157,8 @@ def test_a_bad_file_is_named_and_the_table_is_there(copy):
         (["compare", "map", "map", "--task", "tsk"], "unknown task 'tsk': did you mean 'task'?"),
         (["table", "--where", "nll<0.2"], "--where: 'nll<0.2' is not COLUMN<=NUMBER or COLUMN>=NUMBER"),
         (["table", "--where", "accuracy>=2"], "no row has accuracy>=2"),
+        (["table", "-s", "x"], "--seeds must be a number of seeds, at least 1"),
+        (["table", "-s", "0"], "--seeds must be a number of seeds, at least 1"),
         (["table", "tinny"], "unknown suite 'tinny': did you mean 'tiny'?"),
         (["table", "nowhere.toml"], "no such file: nowhere.toml"),
         (["table", "../tiny"], "unknown suite '../tiny'"),
