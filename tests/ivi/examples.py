@@ -1,6 +1,8 @@
 """The code of docs/library.md: the tests run it, and check that the page shows these very lines."""
 
 import math
+import tempfile
+from pathlib import Path
 
 # [model]
 import timm
@@ -52,7 +54,7 @@ with torch.inference_mode():
 # [end]
 
 # [fixed]
-draws = ivi.sample_draws(net, 8, torch.Generator().manual_seed(1), head_draws=4)  # 8 passes, 32 draws
+draws = ivi.seeded_draws(net, 8, seed=1, head_draws=4)  # 8 passes, 32 draws; only the seed is kept
 with torch.inference_mode():
     logits = torch.cat([ivi.predict(net, x, draws) for x in images.split(100)], dim=1)
 # [end]
@@ -69,6 +71,41 @@ net.train()
 ibvi = torch.nn.functional.cross_entropy(net(x), y)
 with_kl = ibvi + ivi.kl(net, prior) / num_examples
 with_w2 = ibvi + 0.01 * ivi.wasserstein2(net, prior)
+# [end]
+
+path = Path(tempfile.mkdtemp()) / "net.safetensors"
+
+
+def make_net():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.Tanh(), torch.nn.Linear(32, 10))
+
+
+# [save]
+ivi.save(net, path)
+same = ivi.load(make_net, path)  # the plain network or a function that makes it
+# [end]
+
+# [script]
+torch.manual_seed(0)
+model = torch.nn.Sequential(
+    torch.nn.Conv2d(1, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(288, 10)
+)
+model = ivi.variationalize(model, ivi.LowRank(10), noise="antithetic", example=images[:1])
+groups = ivi.param_groups(model, lr=0.02)  # covariance factors: rates of their own, no weight decay
+optimizer = torch.optim.SGD(groups, lr=0.02, momentum=0.9, weight_decay=5e-4)
+steps = len(batches)
+warm_up = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: min(1, (t + 1) / (0.1 * steps)))
+model.train()
+for x, y in batches:
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(model(x), y).backward()
+    optimizer.step()
+    warm_up.step()
+ivi.update_bn(model, batches)  # statistics of the mean weights, over the training images
+draws = ivi.seeded_draws(model, 32, seed=0)
+with torch.inference_mode():
+    logits = torch.cat([ivi.predict(model, x, draws) for x in images.split(100)], dim=1)
+    probabilities = logits.softmax(-1).mean(0)  # [images, classes]
 # [end]
 
 # [mup]

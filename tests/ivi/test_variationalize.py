@@ -19,9 +19,7 @@ def test_the_mean_keeps_names_and_values_and_checkpoints_load_before_or_after(sm
     assert set(plain.state_dict()) < set(before.state_dict())
     assert all(torch.equal(before.state_dict()[name], value) for name, value in plain.state_dict().items())
     after = ivi.variationalize(small_net(2), example=images(), generator=generator())
-    result = after.load_state_dict(plain.state_dict(), strict=False)
-    assert not result.unexpected_keys
-    assert {name.rsplit(".", 1)[1] for name in result.missing_keys} == {"weight_factor", "bias_factor"}
+    after.load_state_dict(plain.state_dict())
     before.eval(), after.eval()
     torch.testing.assert_close(before(images()), after(images()), rtol=0, atol=0)
 
@@ -113,17 +111,6 @@ def test_frozen_means_stay_frozen(small_net, images):
     net = small_net().requires_grad_(False)
     ivi.variationalize(net, layers="last", example=images())
     assert {name for name, p in net.named_parameters() if p.requires_grad} == {"8.weight_factor", "8.bias_factor"}
-
-
-class Attention(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embed, self.attend = nn.Linear(4, 8), nn.MultiheadAttention(8, 2, batch_first=True)
-        self.head = nn.Linear(8, 2)
-
-    def forward(self, x):
-        x = self.embed(x)
-        return self.head(self.attend(x, x, x, need_weights=False)[0].mean(1))
 
 
 def test_unused_layers_are_refused(small_net, images):
