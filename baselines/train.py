@@ -135,9 +135,12 @@ def _batches(problem: Problem, total: int) -> Iterator[tuple[Tensor, Tensor]]:
     """``total`` training batches, epoch after epoch."""
     step, epoch = 0, 0
     while step < total:
+        before = step
         for batch in problem.train.shuffled(problem.recipe.batch_size, problem.seeds.epoch(epoch)):
             yield batch
             step += 1
             if step == total:
                 return
+        if step == before:
+            raise TrainingError("the training examples gave no batch in a whole epoch")
         epoch += 1

@@ -92,9 +92,7 @@ class Schedule:
         keys = list(item.needs.values()) if isinstance(item, Fit) else [self.own[item.run_id]]
         found = {key: self.store.get(key) for key in keys}
         for key in (key for key in keys if found[key] is None):
-            self.fits[key].sha256 = ""
-            self.begun.discard(key)
-            self.store.forget(key)
+            self._lost(key)
         states = {key: one[0].state for key, one in found.items() if one is not None}
         if len(states) < len(keys):
             return None
@@ -102,6 +100,12 @@ class Schedule:
             return job_of(item, states)
         fit = self.fits[keys[0]]
         return PredictJob(fit.setting, states[keys[0]])
+
+    def _lost(self, key: str) -> None:
+        """What lies there is no longer what was kept: have it made again."""
+        self.fits[key].sha256 = ""
+        self.begun.discard(key)
+        self.store.forget(key)
 
     def _taken(self, item: Fit | Run, outcome: Fitted | Answers | Failure) -> Iterator[Made]:
         if isinstance(item, Run):
@@ -116,11 +120,15 @@ class Schedule:
     def _answered(self, run: Run, outcome: Fitted | Answers | Failure) -> Iterator[Made]:
         fit = self.fits[self.own[run.run_id]]
         found = self.store.get(fit.key)
-        fitted, spent = found or (None, None)
+        if found is None:
+            self._lost(fit.key)
+            self.begun.discard(run.run_id)
+            return
+        fitted, spent = found
         answers = outcome if isinstance(outcome, Answers) else None
         failure = outcome if isinstance(outcome, Failure) else None
-        taken = fitted.taken if fitted else ()
-        shared = {self.fits[key].title: self.fits[key].sha256 for local, key in fit.needs.items() if local in taken}
+        needs = {local: self.fits[key] for local, key in fit.needs.items() if local in fitted.taken}
+        shared = {one.title: one.sha256 for one in needs.values()}
         del self.waiting[run.run_id]
         yield Made(run, fit, fitted, spent, answers, failure, shared)
 

@@ -105,10 +105,8 @@ def kl(net: nn.Module, prior: Prior, floor: float = 1.0) -> Tensor:
     A mean-field q (`ivi.Diagonal`) has a density, and its KL is exact. A low-rank q has none: its KL to a prior of
     another range is infinite. There the KL is taken between both *plus* independent noise N(0, floor² sigma² I), sigma
     the unit of the layer's initial std (`ivi.variationalize`): finite, zero only where the two agree, and never above
-    the KL without noise (data processing). Small floors forbid the mean to leave the prior's range; floor 1 holds it as N(0, sigma²)
-    would. An isotropic prior already has full rank, and the noise is then added to q alone.
-
-    For an objective per example, add ``kl / N`` to the *mean* loss, and no weight decay: the prior would count twice.
+    the KL without noise (data processing). Small floors forbid the mean to leave the prior's range; floor 1 holds it
+    as N(0, sigma²) would. An isotropic prior already has full rank, and the noise is then added to q alone.
 
     Computed in single precision at least, under autocast and for half-precision networks too.
 

@@ -61,7 +61,7 @@ def predict(
     layers = random_layers(net)
     if set(fixed.layers) != set(layers):
         raise ValueError(f"draws are of the layers {list(fixed.layers)}, the network's are {list(layers)}")
-    with _held(net), unfused():
+    with held(net), unfused():
         passes = _choose_passes(net, x, layers, fixed, together)
         outputs = [_run(net, x, layers, draw_of) for draw_of in passes]
     logits = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
@@ -77,7 +77,7 @@ def _choose_passes(
     if draws.head is not None:
         if _may_grow(net, x, layers, draws.head):
             return _passes(draws, layers)
-        return _single_passes(draws, layers)
+        return single_passes(draws, layers)
     if together > 1:
         first = call_order(net, layers)[0]
         if _may_grow(net, x, layers, first, fold=True):
@@ -89,12 +89,12 @@ def _passes(draws: AnyDraws, layers: Mapping[str, RandomLayer]) -> Iterator[dict
     """One pass for each draw of the layers before the head; the head multiplies the batch by its draws."""
     drawn = {name: _drawn(draws, name, layers[name]) for name in layers if name != draws.head}
     for index in range(draws.num_passes):
-        held = {name: next(each) for name, each in drawn.items()}
+        drawn_now = {name: next(each) for name, each in drawn.items()}
         if draws.head is not None:
             start = index * draws.head_draws
             z = draws.part(draws.head, layers[draws.head], start, start + draws.head_draws)
-            held[draws.head] = Draw(z, "every")
-        yield held
+            drawn_now[draws.head] = Draw(z, "every")
+        yield drawn_now
 
 
 def _folded_passes(
@@ -127,7 +127,7 @@ def _drawn(draws: AnyDraws, name: str, layer: RandomLayer) -> Iterator[Draw]:
             yield Draw(None, make=lambda made=(weights[index], bias): made)
 
 
-def _single_passes(draws: AnyDraws, layers: Mapping[str, RandomLayer]) -> Iterator[dict[str, Draw]]:
+def single_passes(draws: AnyDraws, layers: Mapping[str, RandomLayer]) -> Iterator[dict[str, Draw]]:
     """One pass for each draw: right for any network."""
     for index in range(len(draws)):
         trunk = index if draws.head is None else index // draws.head_draws
@@ -155,7 +155,7 @@ def _may_grow(net: nn.Module, x: Any, layers: Mapping[str, RandomLayer], name: s
         else:
             probe = Draws({n: z if n == name else z[:1] for n, z in noise.items()}, name, 3)
             at_once = _passes(probe, layers)
-        tried[key] = _agree(net, pair, layers, _single_passes(probe, layers), at_once)
+        tried[key] = _agree(net, pair, layers, single_passes(probe, layers), at_once)
     return tried[key]
 
 
@@ -215,7 +215,8 @@ def _run(net: nn.Module, x: Any, layers: Mapping[str, RandomLayer], draw_of: Map
 
 
 @contextmanager
-def _held(net: nn.Module) -> Iterator[None]:
+def held(net: nn.Module) -> Iterator[None]:
+    """Inside, the network is in evaluation mode and its layers see the draws that they are given."""
     modes = [(module, module.training) for module in net.modules()]
     layers = random_layers(net).values()
     before = [(layer.sampler.held, layer.current_draw) for layer in layers]

@@ -18,8 +18,8 @@ from benchmarks.commands.options import RESULTS, Device, Out, bar, console
 from benchmarks.machine import chosen_device, cores
 from benchmarks.prepare import prepare
 from benchmarks.suite import load_task
-from leaderboard.views.terminal import print_whole
 from leaderboard.cost import CostRecord, MethodCost, quartiles, ratios, write_cost
+from leaderboard.views.terminal import print_whole
 
 commands = typer.Typer()
 

@@ -87,7 +87,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a TOML file of a data set: brackets inside brackets, too deep to read") from error
     data = table.get("data")
     if "recipe" in table and isinstance(data, Mapping):
-        raise DataError(f"{path} is a task, not a data set; its data set is {data.get('name')!r}: ivi data NAME")
+        name = data.get("name")
+        raise DataError(f"{path} is a task, not a data set; its data set is {name!r}: ivi data {name}")
     if "methods" in table and "tasks" in table:
         raise DataError(f"{path} is a suite, not a data set: ivi plan {path}")
     return table

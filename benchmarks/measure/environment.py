@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 OURS = ("ivi", "baselines", "benchmarks", "leaderboard")
 DECIDING = ("ivi", "baselines", "benchmarks/data", "benchmarks/models", "benchmarks/measure", "benchmarks/problem.py")
 """Sources that decide what a run's numbers are; the rest plans, keeps, scores and shows."""
+NAMING = ("checks", "watch", "registry", "reading", "grammar", "loading", "spec", "names")
+"""In baselines: how methods are found, named and examined, which changes no number."""
 PACKAGES = (
     *("ivi-bench", "torch", "torchvision", "timm", "laplace-torch", "numpy"),
     *("datasets", "mlxtend", "scikit-image", "scikit-learn"),
@@ -46,7 +48,9 @@ class Stack:
 def code_hash() -> str:
     """SHA-256 of our own sources that decide numbers. A method's own file is left out: its identity has that."""
     own = {method.source.resolve() for method in known_methods().values() if method.name != "map"}
-    return sources_hash(DECIDING, own)
+    naming = {path.resolve() for name in NAMING for path in (ROOT / "baselines").glob(f"{name}*/**/*.py")}
+    naming |= {(ROOT / "baselines" / f"{name}.py").resolve() for name in NAMING}
+    return sources_hash(DECIDING, own | naming)
 
 
 def sources_hash(places: Iterable[str], without: Collection[Path] = ()) -> str:

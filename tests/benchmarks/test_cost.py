@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from builders import made, records_like
+from leaderboard.formats import as_markdown
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -19,7 +20,6 @@ from benchmarks.problem import load_task_data, make_problem
 from benchmarks.suite import Run, load_task
 from leaderboard.columns import columns
 from leaderboard.cost import COST_SCHEMA, SUFFIX, quartiles, ratios, read_costs, write_cost
-from leaderboard.formats import as_markdown
 from leaderboard.record import RecordError, read_all
 from leaderboard.table import fold, planned_of
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from builders import records_like
+from leaderboard.formats import as_markdown
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -23,7 +24,6 @@ from benchmarks.measure.energy import LIBRARY, counter_of, energy_counter
 from benchmarks.suite import load_task
 from leaderboard.columns import DEFAULT, columns
 from leaderboard.cost import COST_SCHEMA, MethodCost, ratios, read_costs
-from leaderboard.formats import as_markdown
 from leaderboard.table import fold, planned_of
 
 OLD = Path(__file__).parent.parent / "old_records"

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from benchmarks.measure.evaluate import predict, reduce_members
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from baselines.train import Diverged
-from benchmarks.measure.evaluate import predict, reduce_members
 from leaderboard import metrics
 
 

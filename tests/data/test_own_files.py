@@ -417,6 +417,10 @@ def test_a_picture_that_is_too_large_broken_or_of_another_kind_is_refused_by_nam
     assert "cannot be decoded" in message and "0.png" in message
 
 
+def test_a_format_that_would_start_another_program_is_not_even_recognized(tmp_path):
+    assert "UnidentifiedImageError" in one_line(lambda: load(one_picture(tmp_path, EPS), "test"))
+
+
 @given(
     content=st.binary(max_size=200),
     start=st.sampled_from(["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"]),

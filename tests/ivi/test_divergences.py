@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
+from torch.overrides import TorchFunctionMode
 
 import ivi
 
@@ -145,3 +146,58 @@ def test_the_mean_field_elbo_of_a_linear_model_is_tight_at_the_known_posterior()
         prior_std**2 * x @ x.T + noise_std**2 * torch.eye(num_examples, dtype=torch.float64),
     ).log_prob(y)
     torch.testing.assert_close(elbo, evidence, rtol=1e-9, atol=1e-9)
+
+
+class NoHalf(TorchFunctionMode):
+    """Refuses half precision in linear algebra and in matrix products, as CUDA's autocast leaves it to do."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", "")
+        if "linalg" in name or name in ("cholesky_solve", "matmul", "__matmul__", "kron", "logdet"):
+            operands = [a for a in args if isinstance(a, torch.Tensor)]
+            assert not {a.dtype for a in operands} & {torch.bfloat16, torch.float16}, name
+            assert not torch.is_autocast_enabled("cpu"), f"{name} under autocast"
+        return func(*args, **(kwargs or {}))
+
+
+TERMS = {"kl": ivi.kl, "w2": ivi.wasserstein2}
+
+
+@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize("isotropic", [False, True])
+@pytest.mark.parametrize("covariance", [*LOW_RANK, ivi.Diagonal(), ivi.Diagonal(log=True)], ids=str)
+def test_half_precision_around_or_in_the_network_changes_no_divergence(covariance, isotropic, term):
+    net = make(covariance).float()
+    after = moved(net).bfloat16().float()  # numbers that both formats have
+    net = copy.deepcopy(net).bfloat16().float()
+    std = 0.5 if isotropic else None
+    expected = TERMS[term](after, ivi.prior(net, std))
+    wanted = torch.autograd.grad(expected, list(after.parameters()), allow_unused=True)
+    with torch.autocast("cpu", torch.bfloat16), NoHalf():
+        actual = TERMS[term](after, ivi.prior(net, std))
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
+    for one, other in zip(
+        torch.autograd.grad(actual, list(after.parameters()), allow_unused=True), wanted, strict=True
+    ):
+        assert other is None or torch.allclose(one, other, rtol=1e-3, atol=1e-5)
+    half, half_prior = copy.deepcopy(after).bfloat16(), ivi.prior(copy.deepcopy(net).bfloat16(), std)
+    with NoHalf():
+        low = TERMS[term](half, half_prior)
+    torch.testing.assert_close(low, expected, rtol=1e-4, atol=1e-6)
+    low.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in half.parameters())
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_no_divergence_is_negative_however_it_is_rounded(term):
+    torch.manual_seed(0)
+    for dtype in (torch.float32, torch.bfloat16):
+        net = nn.Sequential(nn.Linear(300, 300), nn.Linear(300, 10)).to(dtype)
+        ivi.variationalize(net, ivi.LowRank(10), "all", example=torch.zeros(1, 300, dtype=dtype))
+        prior = ivi.prior(net)
+        for size in (0.0, 1e-6, 1e-4, 1e-2):
+            with torch.no_grad():
+                net[0].weight += size * torch.randn_like(net[0].weight)
+            with torch.autocast("cpu", torch.bfloat16):
+                assert 0 <= TERMS[term](net, prior).item() < 1e5

@@ -1,4 +1,4 @@
-"""What a network does beyond calling its layers one by one: fused kernels, foreign readers, rows that are no examples."""
+"""What a network does beyond calling its layers: fused kernels, foreign readers, rows that are no examples."""
 
 import copy
 

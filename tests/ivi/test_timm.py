@@ -27,12 +27,18 @@ TRANSFORMERS = {
     "cait_xxs24_224": 32, "xcit_nano_12_p16_224": 64, "mobilevit_xxs": 64,
     "maxvit_rmlp_pico_rw_256": 64,
     "coatnet_nano_rw_224": 64, "efficientformerv2_s0": 64,
+    "swinv2_cr_tiny_ns_224": 64, "beit_base_patch16_224": 32, "volo_d1_224": 32, "levit_128s": 64,
+    "crossvit_tiny_240": 48,
     "twins_svt_small": 64, "pvt_v2_b0": 64, "eva02_tiny_patch14_224": 28, "tiny_vit_5m_224": 64,
 }  # fmt: skip
 FIXED_SIZE = (
     "vit_",
     "deit",
     "swin",
+    "beit",
+    "volo",
+    "levit",
+    "crossvit",
     "mixer",
     "resmlp",
     "gmlp",
@@ -43,11 +49,16 @@ FIXED_SIZE = (
     "efficientformerv2",
 )
 CASES = CONVOLUTIONAL | TRANSFORMERS
+SMALLER = {
+    "swinv2_cr_tiny_ns_224": {"depths": (1, 1, 1, 1), "embed_dim": 16, "num_heads": (1, 2, 4, 8)},
+    "vit_tiny_patch16_224": {"depth": 2},
+    "beit_base_patch16_224": {"depth": 2},
+}
 
 
 def make(name, size):
     options = {"img_size": size} if name.startswith(FIXED_SIZE) else {}
-    return timm.create_model(name, num_classes=5, **options)
+    return timm.create_model(name, num_classes=5, **options, **SMALLER.get(name, {}))
 
 
 @pytest.mark.slow
@@ -89,6 +100,87 @@ def test_any_timm_model_trains_predicts_saves_and_loads(name, tmp_path):
         other.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
         torch.testing.assert_close(ivi.predict(other, x, draws), logits, rtol=0, atol=0)
         assert not torch.equal(logits[0], logits[1])
+
+
+def awake(name, size):
+    """The model with its shut gates (residual scales of zero, zero-initialized heads) open."""
+    torch.manual_seed(0)
+    plain = make(name, size).eval()
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            if parameter.abs().max() < 0.01:
+                parameter.normal_(0.5, 0.1)
+    return plain
+
+
+def by_hand(plain, net, x, draws):
+    """Every draw written into a plain copy, one pass each."""
+    outputs = []
+    for index in range(len(draws)):
+        twin = copy.deepcopy(plain)
+        for name, layer in ivi.random_layers(net).items():
+            at = index if name == draws.head else index // draws.head_draws
+            weight, bias = layer.draw_weights(draws.part(name, layer, at, at + 1)[0])
+            one = twin.get_submodule(name)
+            with torch.no_grad():
+                one.weight.copy_(weight)
+                if bias is not None:
+                    one.bias.copy_(bias)
+        outputs.append(twin(x))
+    return torch.stack(outputs)
+
+
+def check_against_explicit_weights(name):
+    size, plain = CASES[name], awake(name, CASES[name])
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    for layers in ("ends", "all"):
+        net = copy.deepcopy(plain)
+        try:
+            ivi.variationalize(net, ivi.LowRank(2, scale=0.3), layers, example=x[:1])
+        except ValueError as reason:  # a layer that no pass uses
+            assert layers == "all" and "does not use" in str(reason)
+            continue
+        for draws in (ivi.seeded_draws(net, 2, 0), ivi.seeded_draws(net, 1, 0, head_draws=2)):
+            for together in (1, 2) if draws.head is None else (1,):
+                with torch.inference_mode():
+                    actual, expected = ivi.predict(net, x, draws, together=together), by_hand(plain, net, x, draws)
+                # Rounding grows through deep networks; a layer left out would change the draws' spread.
+                spread = (expected - plain(x)).abs().max().item()
+                assert spread > 0
+                torch.testing.assert_close(actual, expected, atol=0.02 * spread, rtol=0)
+
+
+QUICK = ("resnet10t", "vit_tiny_patch16_224", "swinv2_cr_tiny_ns_224")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_predictions_equal_explicit_weights(name):
+    check_against_explicit_weights(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CASES if name not in QUICK])
+def test_predictions_equal_explicit_weights_in_every_family(name):
+    check_against_explicit_weights(name)
+
+
+@pytest.mark.filterwarnings("ignore:these layers keep shared noise")
+def test_antithetic_halves_of_a_network_with_tables_of_positions_see_one_draw_each():
+    name = "swinv2_cr_tiny_ns_224"
+    plain, x = awake(name, 64), torch.randn(4, 3, 64, 64)
+    net = ivi.variationalize(copy.deepcopy(plain), ivi.LowRank(2, scale=0.3), "all", "antithetic", example=x[:1])
+    layers = ivi.random_layers(net)
+    assert {n for n, layer in layers.items() if layer.noise == "shared"} == {n for n in layers if "meta_mlp" in n}
+    for module in net.modules():
+        module.training = module is net or isinstance(module, ivi.layers.RandomLayer)
+    with torch.no_grad():
+        out = net(x)
+        for index, half in enumerate((slice(0, 2), slice(2, 4))):
+            z = {n: layer.current_draw.z for n, layer in layers.items()}
+            draws = ivi.Draws({n: one[None] if one.dim() == 1 else one[index : index + 1] for n, one in z.items()})
+            expected = by_hand(plain, net, x[half], draws)[0]
+            spread = (expected - plain(x[half])).abs().max().item()
+            torch.testing.assert_close(out[half], expected, atol=0.02 * spread, rtol=0)
 
 
 def test_the_list_is_long_and_wide():

@@ -11,39 +11,33 @@ from baselines.train import train
 
 
 class Swag(nn.Module):
-    """A network, the moments of its weights along a path, and noise that is drawn once."""
+    """A network, and the mean and mean square of its weights along a path."""
 
     def __init__(self, model, draws, seed):
         super().__init__()
         self.model, self.draws, self.seed = model, draws, seed
-        for moment in ("first", "second"):
-            for name, p in model.named_parameters():
-                self.register_buffer(
-                    f"{moment} {name}".replace(".", "/"), p.detach().clone() ** (2 - (moment == "first"))
-                )
+        for i, p in enumerate(model.parameters()):
+            self.register_buffer(f"mean_{i}", p.detach().clone())
+            self.register_buffer(f"square_{i}", p.detach() ** 2)
 
-    def moments(self, name):
-        """First and second moment of a parameter."""
-        return (self.get_buffer(f"{moment} {name}".replace(".", "/")) for moment in ("first", "second"))
-
-    def collect(self, count):
-        """Take the present weights into the moments of ``count`` points before."""
-        for name, p in self.model.named_parameters():
-            first, second = self.moments(name)
-            first.lerp_(p.detach(), 1 / (count + 1))
-            second.lerp_(p.detach() ** 2, 1 / (count + 1))
+    def collect(self, points):
+        """Take the present weights in, as the last of so many points."""
+        for i, p in enumerate(self.model.parameters()):
+            self.get_buffer(f"mean_{i}").lerp_(p.detach(), 1 / points)
+            self.get_buffer(f"square_{i}").lerp_(p.detach() ** 2, 1 / points)
 
     def outputs(self, x):
         """Outputs [draws, batch, outputs]."""
-        generator, out = torch.Generator().manual_seed(self.seed), []
-        for _ in range(self.draws):
-            weights = {}
-            for name, p in self.model.named_parameters():
-                first, second = self.moments(name)
-                noise = torch.randn(p.shape, generator=generator).to(first)
-                weights[name] = first + (second - first**2).clamp(min=0).sqrt() * noise
-            out.append(functional_call(self.model, weights, (x,)))
-        return torch.stack(out)
+        generator = torch.Generator().manual_seed(self.seed)  # the same draws whenever one asks
+        return torch.stack([functional_call(self.model, self._weights(generator), (x,)) for _ in range(self.draws)])
+
+    def _weights(self, generator):
+        weights = {}
+        for i, (name, p) in enumerate(self.model.named_parameters()):
+            mean, square = self.get_buffer(f"mean_{i}"), self.get_buffer(f"square_{i}")
+            noise = torch.randn(p.shape, generator=generator).to(mean)
+            weights[name] = mean + (square - mean**2).clamp(min=0).sqrt() * noise
+        return weights
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class SWAG:
 
     draws: int = 16
 
-    # Its own training, on top of MAP's, which has the task's recipe. Both stand in the record and in its cost.
+    # The recipe of its own training. The MAP fit that it starts from is trained by the task's.
     recipe_changes = {"epochs": 4, "schedule": "constant", "warmup": 0.0}
     uses = ((MAP(), 0),)
 
@@ -60,16 +54,13 @@ class SWAG:
         return Swag(problem.new_model().eval(), self.draws, problem.seeds.noise("draws"))
 
     def fit(self, problem):
-        every = problem.recipe.steps_per_epoch(problem.train.num_examples)
         predictor = self.predictor(problem)
         predictor.model.load_state_dict(problem.fit(MAP()).model.state_dict())
-        collected = 0
+        epoch = problem.recipe.steps_per_epoch(problem.train.num_examples)
 
         def after_step(done, total):
-            nonlocal collected
-            if done % every == 0:
-                predictor.collect(collected)
-                collected += 1
+            if done % epoch == 0:
+                predictor.collect(done // epoch)
 
         train(predictor.model, problem, after_step=after_step)
         return predictor
