@@ -252,6 +252,13 @@ def test_predictions_of_a_fit_that_was_taken_over_are_no_copy(tmp_path):
     assert verify(tmp_path).findings == []
 
 
+def test_another_seed_takes_over_no_fit(tmp_path):
+    state = sha("a state")
+    for seed in range(2):
+        kept(tmp_path, "map", seed, sets=sets(0), audit=Audit(state=state))
+    assert only(tmp_path).kind == "copied"
+
+
 def test_predictions_that_are_elsewhere_are_counted_and_lost_ones_named(folder, tmp_path):
     beside(paths_of(folder)[0], PREDICTIONS).unlink()
     assert only(folder).kind == "missing"
