@@ -1,21 +1,12 @@
-"""Suites, tasks and the identity of runs."""
-
-import subprocess
-import sys
-from pathlib import Path
+"""Tasks and suites: files that name what is to be run."""
 
 import pytest
 
 from baselines.names import UserError
 from baselines.spec import parse
-from benchmarks.suite import HERE, Run, load_suite, load_task, names, plan
+from benchmarks.suite import HERE, TaskShift, load_suite, load_task, names
 
-TASKS = HERE / "tasks"
-
-
-def run_of(**changes):
-    values = {"task": load_task("digits-mlp"), "method": parse("map"), "seed": 0} | changes
-    return Run(**values)
+TASK = HERE / "tasks" / "digits-mlp.toml"
 
 
 @pytest.mark.parametrize("name", names("task"))
@@ -24,58 +15,20 @@ def test_every_task_is_called_as_its_file(name):
 
 
 @pytest.mark.parametrize("name", names("suite"))
-def test_every_suite_is_called_as_its_file_and_can_be_planned(name):
+def test_every_suite_is_called_as_its_file_and_names_what_there_is(name):
     suite = load_suite(name)
-    runs = plan(suite)
     assert suite.name == name
-    assert len(runs) == len({run.run_id for run in runs}) == len(suite.tasks) * len(suite.methods) * len(suite.seeds)
+    assert all(load_task(task).name == task for task in suite.tasks)
+    assert len({parse(text).key for text in suite.methods}) == len(suite.methods)
 
 
 def test_a_task_stands_for_the_methods_of_the_quick_suite_on_it(tmp_path):
-    text = (TASKS / "digits-mlp.toml").read_text().replace('name = "digits-mlp"', 'name = "mine"')
-    (tmp_path / "mine.toml").write_text(text)
-    for name, task in (("digits-mlp", "digits-mlp"), (str(tmp_path / "mine.toml"), "mine")):
-        suite = load_suite(name)
-        assert (suite.methods, suite.seeds) == (load_suite("quick").methods, load_suite("quick").seeds)
-        assert {run.task.name for run in plan(suite)} == {task}
-
-
-def test_equal_runs_have_equal_ids_in_every_process():
-    code = (
-        "from benchmarks.suite import *; from baselines.spec import parse;"
-        "print(Run(task=load_task('digits-mlp'), method=parse('map'), seed=0).run_id)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == run_of().run_id
-
-
-def test_all_that_decides_a_result_changes_the_id():
-    task = load_task("digits-mlp")
-    runs = [
-        run_of(),
-        run_of(seed=1),
-        run_of(method=parse("deep_ensemble")),
-        run_of(method=parse("deep_ensemble(members=2)")),
-        run_of(device="cuda"),
-        run_of(rules=99),
-        run_of(task=task.model_copy(update={"version": 2})),
-        run_of(task=task.model_copy(update={"recipe": task.recipe.model_copy(update={"lr": 0.1})})),
-    ]
-    assert len({run.run_id for run in runs}) == len(runs)
-
-
-def test_what_decides_nothing_leaves_the_id():
-    task = load_task("digits-mlp")
-    assert run_of(task=task.model_copy(update={"description": "other words"})).run_id == run_of().run_id
-    assert run_of(device="cuda:1").run_id == run_of(device="cuda").run_id
-
-
-def test_map_comes_before_what_builds_on_it():
-    suite = load_suite("quick").model_copy(update={"methods": ("laplace", "deep_ensemble", "map")})
-    assert [run.method.name for run in plan(suite)][:3] == ["map", "laplace", "deep_ensemble"]
-
-
-TASK = Path(load_task.__code__.co_filename).parent / "tasks" / "digits-mlp.toml"
+    mine = tmp_path / "mine.toml"
+    mine.write_text(TASK.read_text().replace('name = "digits-mlp"', 'name = "mine"'))
+    for name, task in (("digits-mlp", "digits-mlp"), (str(mine), "mine")):
+        suite, quick = load_suite(name), load_suite("quick")
+        assert (suite.methods, suite.seeds, suite.name) == (quick.methods, quick.seeds, task)
+        assert [load_task(one).name for one in suite.tasks] == [task]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +41,7 @@ TASK = Path(load_task.__code__.co_filename).parent / "tasks" / "digits-mlp.toml"
         ("epochs = 8", "epochs = 8\nmax_steps = 3", "give exactly one of epochs and max_steps"),
         ("version = 1", "version = ", "not valid TOML"),
         ("[model]", "[modell]", "unknown key 'modell': did you mean 'model'?"),
+        ('name = "digits-mlp"', 'name = "../elsewhere"', "name: string should match pattern"),
     ],
 )
 def test_a_wrong_task_file_is_one_line_that_names_the_place(tmp_path, old, new, message):
@@ -114,3 +68,18 @@ def test_an_empty_or_doubled_list_in_a_suite_is_refused(tmp_path):
 def test_a_misspelt_name_is_answered_with_the_nearest(load, wrong, right):
     with pytest.raises(UserError, match=f"did you mean '{right}'"):
         load(wrong)
+
+
+@pytest.mark.parametrize(("field", "value", "near"), [("corruptions", ("fogg",), "fog"), ("severities", (6,), "")])
+def test_a_misspelt_corruption_is_named(field, value, near):
+    with pytest.raises(ValueError, match=f"unknown .*{near}"):
+        TaskShift(**{field: value})
+
+
+def test_paths_of_data_sets_count_from_the_file_that_names_them(tmp_path, monkeypatch):
+    text = TASK.read_text().replace('name = "digits"', 'name = "mine.toml"')
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "task.toml").write_text(text + '[ood]\nnear = ["near.toml"]\nfar = ["faces"]\n')
+    monkeypatch.chdir(tmp_path)
+    task = load_task("inner/task.toml")
+    assert (task.data.name, task.ood.near, task.ood.far) == ("inner/mine.toml", ("inner/near.toml",), ("faces",))
