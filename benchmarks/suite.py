@@ -16,6 +16,8 @@ from leaderboard.identity import Name
 HERE = Path(__file__).parent
 Count = Annotated[int, Field(gt=0)]
 T = TypeVar("T", bound="_Config")
+BAD_TOML = (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError)
+"""What a file that is no TOML ends in: its grammar, its encoding, brackets in brackets."""
 
 
 class _Config(BaseModel):
@@ -141,6 +143,9 @@ def _anchored(task: Task, folder: Path) -> Task:
 
 def load_suite(name: str) -> Suite:
     """The suite called ``name``, or in a TOML file of that path; a task means the methods of ``quick`` on it."""
+    known = names("suite") + names("task")
+    if not name.endswith(".toml") and name not in known:
+        raise unknown("suite or task", name, known)
     if not _is_task(name):
         return _load("suite", name, Suite)
     task = load_task(name)
@@ -153,7 +158,7 @@ def _is_task(name: str) -> bool:
         return name in names("task")
     try:
         return "recipe" in tomllib.loads(Path(name).read_text())
-    except (OSError, tomllib.TOMLDecodeError):
+    except (OSError, *BAD_TOML):
         return False
 
 
@@ -168,8 +173,8 @@ def _load(kind: str, name: str, cls: type[T]) -> T:
         raise UserError(f"no such file: {path}") if name.endswith(".toml") else unknown(kind, name, names(kind))
     try:
         return cls.model_validate(tomllib.loads(path.read_text()))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    except BAD_TOML as error:
+        raise UserError(f"{path}: not valid TOML: {str(error).partition(chr(10))[0]}") from None
     except ValidationError as error:
         raise _config_error(path, cls, error) from None
 

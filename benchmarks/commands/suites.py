@@ -24,6 +24,7 @@ from benchmarks.commands.options import (
     errors,
 )
 from benchmarks.results import DONE, Todo
+from benchmarks.suite import load_task
 from leaderboard.store import latest, read_all
 
 commands = typer.Typer()
@@ -88,7 +89,8 @@ def run(
     chosen = chosen_runs(suite, methods, seeds, device, method)
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
     made = make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan())
-    show_suite(out, chosen.suite.name, methods, seeds)
+    labels = None if methods is None else dict.fromkeys(one.method.label for one in chosen.runs)
+    show_suite(out, chosen.suite.name, labels and ",".join(labels), seeds)
     found = latest([*read_all(out).records, *made])
     failed = [one for one in chosen.runs if one.run_id in found and found[one.run_id].status not in DONE]
     if failed:
@@ -107,6 +109,8 @@ def check(
 ) -> None:
     """Check a method, built-in or your own, against the contract: each check is named after the fact it establishes."""
     spec = parse(method)
+    for name in task or ():
+        load_task(name)  # a misspelt one is said before torch is loaded
     from benchmarks.check import TASKS, check_method
 
     if not check_method(spec, console, tuple(task or TASKS)):

@@ -62,7 +62,8 @@ def ivi_apart(*arguments, cwd, code=0, **environment):
 def records(folder):
     """Path -> content of every record below ``folder``."""
     paths = sorted(folder.glob("*/*/*.json"))
-    return {path: json.loads(path.read_text()) for path in paths if not path.name.endswith((SCORES, ".cost.json"))}
+    texts = {path: path.read_text() for path in paths if not path.name.endswith((SCORES, ".cost.json"))}
+    return {path: json.loads(text) for path, text in texts.items() if text.endswith("}\n")}  # whole ones
 
 
 def of(folder, label, seed=0, attempt=1):
