@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from baselines.spec import MethodSpec
@@ -100,7 +100,7 @@ def nodes_of(run: Run, uses: Uses, setting: Setting, stack: Stack) -> list[Fit]:
         key = _key(run.data, setting, spec, local, stack)
         part = f" · member {member}" if member else ""
         title = f"{run.task.name} · {spec.label} · seed {run.seed}{part}"
-        own = Setting(**vars(setting) | {"method": spec})
+        own = replace(setting, method=spec)
         found.setdefault(key, Fit(key, title, own, member, needs))
         return key
 

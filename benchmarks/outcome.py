@@ -12,7 +12,7 @@ from benchmarks.measure.environment import Stack, environment
 from benchmarks.measure.jobs import Answers
 from benchmarks.runs import Run
 from benchmarks.schedule import Made
-from leaderboard.predictions import Predictions, from_arrays, to_bytes
+from leaderboard.predictions import AnyPredictions, from_arrays, to_bytes
 from leaderboard.record import Audit, Cost, Error, PredictionsInfo, Record, Status
 from leaderboard.scores import Scores, score_bytes
 
@@ -45,7 +45,7 @@ def outcome_of(made: Made, attempt: int, stack: Stack) -> Outcome:
     return Outcome(record, log=log)
 
 
-def sets_of(run: Run, answers: Answers) -> dict[str, Predictions]:
+def sets_of(run: Run, answers: Answers) -> dict[str, AnyPredictions]:
     """The answers of each evaluation set, with its labels."""
     arrays, kind = load(answers.arrays), run.data.likelihood.kind
     return {

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from baselines.likelihood import Categorical, Gaussian, Likelihood
 from baselines.names import UserError
 from benchmarks.data.spec import Builtin, DataSpec, Idx, Local, read_spec
+from benchmarks.data.truth import FIT, INPUTS, TRUTH
 from benchmarks.machine import cache_folder
 from benchmarks.measure.environment import sources_hash
 from benchmarks.measure.process import Gone, Lazily, child
@@ -34,7 +35,7 @@ class Manifest(Part):
         spec: SHA-256 of the data set's spec.
         classes: number of classes; None where the target is a real number.
         target_mean, target_std: of the training targets, where it is one.
-        streamed: inputs are read from where they lie: they are too large to seal.
+        order: seed of the mixed order where inputs are streamed from where they lie, too large to seal; else None.
     """
 
     sets: dict[str, SetInfo]
@@ -42,7 +43,7 @@ class Manifest(Part):
     classes: Count | None
     target_mean: float = 0.0
     target_std: float = 1.0
-    streamed: bool = False
+    order: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def prepare(task: Task) -> Prepared:
         UserError: a set cannot be had; the message says what to do.
     """
     folder = folder_of(task)
-    found = _read(folder)
+    found = read(folder)
     if found is not None:
         return found
     with child(Lazily("benchmarks.sealing:seal_task"), (task, folder), LIMIT) as process:
@@ -86,7 +87,7 @@ def prepare(task: Task) -> Prepared:
             values, _ = process.receive()
         except Gone as error:
             raise UserError(f"task {task.name}: the process that decodes its data {error}") from None
-    found = _read(folder)
+    found = read(folder)
     if values["kind"] == "refused" or found is None:
         raise UserError(f"task {task.name}: {values.get('reason', 'its sealed data cannot be read back')}")
     return found
@@ -119,12 +120,13 @@ def _content(spec: DataSpec) -> Iterator[str]:
                     yield f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
-def _read(folder: Path) -> Prepared | None:
+def read(folder: Path) -> Prepared | None:
+    """The sealed data in ``folder``; None if they are not whole."""
     try:
         manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     except (OSError, ValidationError):
         return None
-    wanted = () if manifest.streamed else ("fit.safetensors", "inputs.safetensors", "truth.safetensors")
+    wanted = (TRUTH,) if manifest.order is not None else (FIT, INPUTS, TRUTH)
     return Prepared(folder, manifest) if all((folder / name).is_file() for name in wanted) else None
 
 

@@ -61,7 +61,7 @@ def planned(suite: str, description: str, runs: Sequence[Run]) -> Plan:
         )
         for run in runs
     ]
-    return Plan(suite=suite, description=description, runs=members)
+    return Plan(suite=suite, description=description, runs=tuple(members))
 
 
 def estimates(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, float]:

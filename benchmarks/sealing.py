@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,18 +11,16 @@ import torch
 from torch import Tensor
 
 from baselines.names import UserError
-from baselines.protocol import BatchSource
 from baselines.recipe import Recipe
 from baselines.seeds import derive_seed
-from benchmarks import data
+from benchmarks import data, streaming
 from benchmarks.data import sealed
 from benchmarks.data.examples import Affine, Examples
+from benchmarks.data.images import Images
 from benchmarks.data.spec import DataError, ImageSpec, read_spec
-from benchmarks.data.stream import StreamSource
-from benchmarks.machine import cores
 from benchmarks.measure.jobs import Setting
 from benchmarks.measure.process import Channel
-from benchmarks.prepare import Manifest
+from benchmarks.prepare import Manifest, read
 from benchmarks.problem import Parts
 from benchmarks.suite import Task, TaskShift
 from leaderboard.record import SetInfo
@@ -59,22 +57,29 @@ def seal_task(channel: Channel, job: tuple[Task, Path]) -> None:
 
 def _seal(task: Task, folder: Path) -> None:
     spec = read_spec(task.data.name)
+    if isinstance(spec, ImageSpec) and spec.stream:
+        manifest = streaming.seal(task, folder, foreign(task))
+    else:
+        manifest = _sealed(task, folder)
+    write_once(folder / "manifest.json", manifest.model_dump_json(indent=1).encode(), replace=True)
+
+
+def _sealed(task: Task, folder: Path) -> Manifest:
+    spec = read_spec(task.data.name)
     fitting, test = _cut(task)
-    evaluation = (
-        {"validation": lambda: fitting["validation"], "test": lambda: test} | _foreign(task) | _shifted(task, test)
-    )
+    evaluation: dict[str, Load] = {"validation": lambda: fitting["validation"], "test": lambda: test}
+    evaluation |= foreign(task) | _shifted(task, test)
     affine = data.standardization(fitting["train"], spec)
     # The order repeats everywhere, and only who has the test labels can know it.
     seed = derive_seed("mixed", task.name, str(test.labels_sha256))
     sets = sealed.seal(folder, fitting, evaluation.items(), affine, seed)
-    manifest = Manifest(
+    return Manifest(
         sets={name: SetInfo(n=one.n, inputs=one.inputs, labels=one.labels) for name, one in sets.items()},
         spec=spec.sha256,
         classes=spec.num_classes,
         target_mean=affine.target_mean or 0.0,
         target_std=affine.target_std or 1.0,
     )
-    write_once(folder / "manifest.json", manifest.model_dump_json(indent=1).encode(), replace=True)
 
 
 def _cut(task: Task) -> tuple[dict[str, Examples], Examples]:
@@ -86,14 +91,21 @@ def _cut(task: Task) -> tuple[dict[str, Examples], Examples]:
     return data.split(data.load(task.data.name, "train"), seed, sizes), data.load(task.data.name, "test")
 
 
-def _foreign(task: Task) -> dict[str, Load]:
+def foreign(task: Task) -> dict[str, Load]:
+    """Out-of-distribution sets in the shape of the task's inputs, without labels."""
     shape, ood = read_spec(task.data.name).shape, task.ood
     groups = {"near": ood.near, "far": ood.far} if ood else {}
     return {
-        f"ood_{group}/{read_spec(name).name}": partial(data.load_like, name, shape)
+        f"ood_{group}/{read_spec(name).name}": partial(_like, name, shape)
         for group, names in groups.items()
         for name in names
     }
+
+
+def _like(name: str, shape: tuple[int, ...]) -> Examples:
+    if len(shape) == 3:
+        return data.load_like(name, shape)
+    return replace(data.load(name, read_spec(name).evaluation), labels=None)
 
 
 def _shifted(task: Task, test: Examples) -> dict[str, Load]:
@@ -107,6 +119,8 @@ def _shifted(task: Task, test: Examples) -> dict[str, Load]:
         if published is not None:
             images = data.load(published, f"{corruption}/{severity}")
             return images.take(torch.arange(min(shift.examples or len(images), len(images))))
+        if not isinstance(test, Images):
+            raise UserError(f"task {task.name}: [shift] corrupts images; {task.data.name} holds none")
         chosen = test.take(torch.arange(min(shift.examples or len(test), len(test))))
         return data.load_corrupted(chosen, corruption, severity)
 
@@ -119,24 +133,38 @@ def _shifted(task: Task, test: Examples) -> dict[str, Load]:
 
 def open_fitting(setting: Setting, device: torch.device, recipe: Recipe) -> Parts:
     """Training and validation examples as batches on ``device``."""
+    if _order(setting.data) is not None:
+        train, validation = streaming.fitting(setting.task, device, recipe.augment)
+        shape = read_spec(setting.task.data.name).shape
+        return Parts(train, validation, torch.zeros(1, *shape, device=device))
     train, validation, affine = sealed.read_fit(setting.data)
-    batches = [
-        data.TensorSource(part.inputs, part.labels, affine, device, augment)
-        for part, augment in ((train, recipe.augment), (validation, "none"))
-    ]
-    return Parts(*batches, example=example_of(train.inputs, device))
+    return Parts(
+        data.TensorSource(train.inputs, train.labels, affine, device, recipe.augment),
+        data.TensorSource(validation.inputs, validation.labels, affine, device),
+        example_of(train.inputs, device),
+    )
 
 
 def open_inputs(setting: Setting, device: torch.device) -> Inputs:
     """Every evaluation input as batches on ``device``."""
+    order = _order(setting.data)
+    if order is not None:
+        source = streaming.mixed(setting.task, device, order, foreign(setting.task))
+        shape = read_spec(setting.task.data.name).shape
+        example = torch.zeros(1, *shape, device=device)
+        return Inputs(source.num_examples, example, lambda size: (x for x, _ in source.ordered(size)))
     inputs, affine = sealed.read_inputs(setting.data)
-    source = data.TensorSource(inputs, None, Affine(affine.scale, affine.shift), device)
-    return Inputs(len(inputs), example_of(inputs, device), lambda size: (x for x, _ in source.ordered(size)))
+    stored = data.TensorSource(inputs, None, Affine(affine.scale, affine.shift), device)
+    return Inputs(len(inputs), example_of(inputs, device), lambda size: (x for x, _ in stored.ordered(size)))
+
+
+def _order(folder: Path) -> int | None:
+    found = read(folder)
+    if found is None:
+        raise sealed.Damaged(f"{folder} holds no sealed data: start the suite again")
+    return found.manifest.order
 
 
 def example_of(inputs: Tensor, device: torch.device) -> Tensor:
     """[1, ...]: an input of zeros, standardized numbers as networks see them."""
     return torch.zeros(1, *inputs.shape[1:], device=device)
-
-
-__all__ = ["BatchSource", "StreamSource", "cores", "open_fitting", "open_inputs", "seal_task"]

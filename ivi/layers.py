@@ -127,7 +127,7 @@ class RandomLayer(nn.Module, ABC):
             self.current_draw = self.sampler.draw(self, len(x))
         return self.current_draw
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A checkpoint of the plain network has no factors: S then stays as it is."""
         names = {prefix + name for name in self.factors}
         super()._load_from_state_dict(state_dict, prefix, *rest)
@@ -199,9 +199,10 @@ def initial_std(weight: Tensor, shape: LayerShape, unit: Unit) -> tuple[float, f
     if unit == "published":
         return shape.fan_in**-0.5, 1.0
     if unit == "fan_in":
-        return (shape.fan_in**-0.5,) * 2
+        return shape.fan_in**-0.5, shape.fan_in**-0.5
     std = weight.detach().double().std(correction=0).item()
-    return (std if std > 1e-3 * shape.fan_in**-0.5 else (3 * shape.fan_in) ** -0.5,) * 2
+    own = std if std > 1e-3 * shape.fan_in**-0.5 else (3 * shape.fan_in) ** -0.5
+    return own, own
 
 
 def make_random(

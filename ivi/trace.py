@@ -55,7 +55,7 @@ def trace(model: nn.Module, example: Any, required: bool) -> Trace | None:
         if required:
             raise ValueError("cannot tell which layers come first and last: pass example=, a batch of inputs")
         return None
-    layers = [module for module in model.modules() if isinstance(module, KINDS)]
+    layers: list[nn.Module] = [module for module in model.modules() if isinstance(module, KINDS)]
     seen = _Uses(layers)
     try:
         with _hooked(layers, seen.enter, seen.leave), seen:

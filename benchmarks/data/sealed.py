@@ -81,7 +81,7 @@ def seal(
         order = torch.randperm(sum(sizes.values()), generator=torch.Generator().manual_seed(seed)).numpy()
         inputs = np.memmap(stored, dtype=dtype, mode="r", shape=(len(order), *shape))  # type: ignore[call-overload]
         sealed = _write_inputs(folder / INPUTS, inputs, order, affine)
-    _write_truth(folder / TRUTH, order, sizes, labels, infos, affine, sealed)
+    write_truth(folder / TRUTH, order, sizes, labels, infos, affine, sealed)
     return infos
 
 
@@ -136,7 +136,7 @@ def _write_fit(path: Path, parts: Mapping[str, Examples], affine: Affine) -> Non
     _write(path, arrays, metadata | {"target": json.dumps([affine.target_mean, affine.target_std])})
 
 
-def _write_truth(
+def write_truth(
     path: Path,
     order: np.ndarray,
     sizes: Mapping[str, int],
@@ -145,6 +145,7 @@ def _write_truth(
     affine: Affine,
     sealed: str,
 ) -> None:
+    """Write which input of the mixed ``order`` belongs to which set (name -> size), and the labels."""
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     arrays: dict[str, np.ndarray] = {f"labels/{name}": values for name, values in labels.items()}
@@ -219,4 +220,4 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-__all__ = ["Damaged", "SetInfo", "read_fit", "read_inputs", "seal"]
+__all__ = ["Damaged", "SetInfo", "read_fit", "read_inputs", "seal", "write_truth"]
