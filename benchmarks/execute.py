@@ -81,11 +81,13 @@ def weights(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, float]:
 
 
 def keep(folder: Path, outcome: Outcome) -> Path:
-    """Keep a record, its predictions, its scores and what the run printed."""
-    path = store.keep(folder, outcome.record, outcome.predictions, outcome.log)
+    """Keep a record, its predictions, its scores and what the run printed: a record that is there has all of them."""
+    record = outcome.record
+    while (path := store.path_of(folder, record)).exists():  # damaged, or put there by a method: it stays
+        record = record.model_copy(update={"attempt": record.attempt + 1})
     if outcome.scores is not None:
         scores.write_scores(path, outcome.scores)
-    return path
+    return store.keep(folder, record, outcome.predictions, outcome.log)
 
 
 def scheduled(

@@ -106,6 +106,7 @@ def table(
 def show_suite(folder: Path, suite: str, methods: str | None, seeds: str | None) -> None:
     """Show the table of a suite as `ivi table` does."""
     shown = load(folder, suite, chosen_seeds(seeds))
+    _report(shown)
     chosen = chosen_columns(None, shown)
     sort = chosen_column("nll", shown.results)
     made = board.fold(shown.results, shown.plan, chosen, costs=shown.costs, sort=sort, tasks=shown.tasks)

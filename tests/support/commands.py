@@ -48,7 +48,7 @@ def ivi(*arguments, cwd=None, code=0):
 
 def command(*arguments):
     """`ivi` with these arguments as a command line of a process of its own."""
-    return [sys.executable, "-P", "-m", "benchmarks.cli", *map(str, arguments)]
+    return [sys.executable, "-P", "-c", "from benchmarks.cli import main; main()", *map(str, arguments)]
 
 
 def ivi_apart(*arguments, cwd, code=0, **environment):
