@@ -81,7 +81,7 @@ def columns(names: Iterable[str] | None = None, results: Iterable[Result] = ()) 
     stored = _stored(results)
     known = _known(stored)
     if names is None:
-        names = _NUMBERS if "rmse" in stored.get("test", ()) and "accuracy" not in stored["test"] else DEFAULT
+        names = _default(stored.get("test", {}))
     chosen: dict[str, Column] = {}
     for name in names:
         found = known.get(name) or known.get(name.lower(), None if name.lower() not in GROUPS else [])
@@ -90,6 +90,14 @@ def columns(names: Iterable[str] | None = None, results: Iterable[Result] = ()) 
             raise UnknownColumn(name.lower(), list(dict.fromkeys(near)))
         chosen |= {column.key: column for column in found}
     return list(chosen.values())
+
+
+def _default(measured: Iterable[str]) -> Sequence[str]:
+    """The default where classes are predicted, numbers, or on one task the one and on another the other."""
+    measured = set(measured)
+    if "rmse" not in measured:
+        return DEFAULT
+    return (*DEFAULT[:-3], *_NUMBERS) if "accuracy" in measured else _NUMBERS
 
 
 def every(results: Iterable[Result] = ()) -> list[Column]:

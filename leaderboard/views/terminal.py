@@ -19,13 +19,22 @@ def show(console: Console, board: Board, title: str, *, legend: bool = True) -> 
     """Print the board, a part per task. Intervals go below their means where there is no room beside."""
     console.print(Text(plain(title), style="italic"))
     for task in dict.fromkeys(row.task for row in board.rows):
-        part = shown(replace(board, rows=[row for row in board.rows if row.task == task]), with_task=False)
+        part = shown(_part(board, task), with_task=False)
         console.print(Text(plain(task), style="bold cyan"))
         print_whole(console, _table(part, console.width))
         for i, note in enumerate(part.notes, 1):
             console.print(Text(f"[{i}] {note}", style="yellow"))
     for line in shown(board).legend if legend else []:
         console.print(Text(line, style="dim"))
+
+
+def _part(board: Board, task: str) -> Board:
+    """The rows of one task, without columns that other tasks alone have numbers in."""
+    rows = [row for row in board.rows if row.task == task]
+    if len(rows) == len(board.rows):
+        return board
+    filled = [one for one in board.columns if any(row.metrics[one.key] for row in rows)]
+    return replace(board, rows=rows, columns=filled or board.columns)
 
 
 def _table(part: Shown, width: int) -> Table:
