@@ -12,14 +12,18 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from baselines.heads import features_and_outputs, find_head
 from baselines.likelihood import LOG_VARIANCE, Likelihood
-from baselines.protocol import Unsupported
+from baselines.protocol import Problem, Unsupported
 from baselines.train import Diverged
+
+if TYPE_CHECKING:
+    from baselines.laplace import Laplace
 
 Structure = Literal["diag", "kron", "full"]
 LARGEST_FULL = 2**15
@@ -236,3 +240,43 @@ def _decompose(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues, none below zero, and eigenvectors of a symmetric matrix."""
     values, vectors = torch.linalg.eigh(matrix)
     return values.clamp(min=0), vectors
+
+
+class LastLayerPredictor(nn.Module):
+    """A network with a Gaussian over the weights of its head."""
+
+    def __init__(self, method: Laplace, problem: Problem) -> None:
+        super().__init__()
+        self.model = problem.new_model().eval()
+        self.method, self.likelihood, self.seed = method, problem.likelihood, problem.seeds.noise("draws")
+        self._head = [find_head(self.model, problem.example)]  # in a list: registered once, as the model's
+        self.posterior = STRUCTURES[method.structure](self._head[0])
+        self._drawn: Tensor | None = None
+        self.register_load_state_dict_post_hook(lambda module, keys: setattr(module, "_drawn", None))
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Outputs [1, batch, outputs] with the probit link, else [draws, batch, outputs]."""
+        features, mean = features_and_outputs(self.model, self._head[0], x)
+        if self.method.num_draws is None:
+            return closed_form(self.likelihood, mean, self.posterior.variance(features)).unsqueeze(0)
+        return mean + self.posterior.augmented(features) @ self._deviations(self.method.num_draws).mT
+
+    @torch.no_grad()
+    def find_posterior(self, problem: Problem) -> None:
+        """Sum the curvature up over the training examples, never augmented, and choose the prior precision."""
+        head, posterior, self._drawn = self._head[0], self.posterior, None
+        batches = problem.train.ordered(problem.recipe.batch_size)
+        posterior.fit((features_and_outputs(self.model, head, x) for x, _ in batches), self.likelihood)
+        if self.method.prior_precision == "marglik":
+            posterior.tune_prior(torch.cat([p.flatten() for p in head.parameters()]))
+        else:
+            posterior.prior_precision.fill_(cast(float, self.method.prior_precision))
+
+    def _deviations(self, draws: int) -> Tensor:
+        """Deviations of the head's weights, drawn at the first prediction and kept: the same for every batch."""
+        if self._drawn is None:
+            generator, like = torch.Generator().manual_seed(self.seed), self.posterior.values
+            noise = torch.randn(draws, *self.posterior.size, generator=generator)  # the same numbers on every device
+            with torch.inference_mode(False), torch.no_grad():
+                self._drawn = torch.cat([self.posterior.scaled(z.to(like)) for z in noise.split(1)])
+        return self._drawn

@@ -8,14 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from baselines.heads import find_head
-from baselines.mc_dropout import (
-    FixedMasks,
-    MCDropout,
-    MCDropoutPredictor,
-    activations,
-    add_after_activations,
-    add_before,
-)
+from baselines.masks import FixedMasks, ThinnedPredictor, activations, add_after_activations, add_before
+from baselines.mc_dropout import MCDropout
 from baselines.protocol import Unsupported
 
 GATED = """seresnet18 seresnext26t_32x4d ecaresnet26t gcresnet33ts skresnet18 efficientnet_b0 efficientnetv2_s lcnet_050
@@ -26,7 +20,7 @@ eca_botnext26ts_256 hgnetv2_b0 repvgg_d2se legacy_seresnet18 maxvit_tiny_rw_224 
 
 def passes(model, x, count, seed=0):
     """Outputs of a few passes."""
-    return MCDropoutPredictor(model, count, seed).outputs(x)
+    return ThinnedPredictor(model, count, seed).outputs(x)
 
 
 def test_masks_keep_the_mean_and_the_rate():
