@@ -147,7 +147,9 @@ def load_suite(name: str) -> Suite:
     if not name.endswith(".toml") and name not in known:
         raise unknown("suite or task", name, known)
     if not _is_task(name):
-        return _load("suite", name, Suite)
+        suite, folder = _load("suite", name, Suite), Path(name).parent
+        there = tuple(str(folder / task) if task.endswith(".toml") else task for task in suite.tasks)
+        return suite.model_copy(update={"tasks": there})
     task = load_task(name)
     changes = {"name": task.name, "description": task.description, "tasks": (name,)}
     return _load("suite", "quick", Suite).model_copy(update=changes)

@@ -76,10 +76,13 @@ def test_a_misspelt_corruption_is_named(field, value, near):
         TaskShift(**{field: value})
 
 
-def test_paths_of_data_sets_count_from_the_file_that_names_them(tmp_path, monkeypatch):
+def test_paths_of_tasks_and_data_sets_count_from_the_file_that_names_them(tmp_path, monkeypatch):
     text = TASK.read_text().replace('name = "digits"', 'name = "mine.toml"')
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "task.toml").write_text(text + '[ood]\nnear = ["near.toml"]\nfar = ["faces"]\n')
+    suite = 'name = "s"\ndescription = ""\ntasks = ["task.toml", "digits-mlp"]\nmethods = ["map"]\nseeds = [0]\n'
+    (tmp_path / "inner" / "suite.toml").write_text(suite)
     monkeypatch.chdir(tmp_path)
+    assert load_suite("inner/suite.toml").tasks == ("inner/task.toml", "digits-mlp")
     task = load_task("inner/task.toml")
     assert (task.data.name, task.ood.near, task.ood.far) == ("inner/mine.toml", ("inner/near.toml",), ("faces",))

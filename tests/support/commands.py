@@ -97,10 +97,11 @@ def shas(folder):
 
 
 def rows(*arguments, cwd):
-    """Name -> row of `ivi table`."""
+    """Name -> row of `ivi table`; in a checkout with changes, rows that only this makes doubtful by their plain name."""
     found = json.loads(ivi("table", *arguments, "-f", "json", cwd=cwd).stdout)["rows"]
-    assert len({row["method"] for row in found}) == len(found)
-    return {row["method"]: row for row in found}
+    named = {row["method"].removesuffix(" (doubtful)") if is_ranked(row) else row["method"]: row for row in found}
+    assert len(named) == len(found)
+    return named
 
 
 def is_ranked(row):
