@@ -1,0 +1,45 @@
+"""`ivi check` passes what keeps the contract on tasks of every kind, and names what does not."""
+
+from pathlib import Path
+
+import pytest
+from commands import ivi
+
+from benchmarks.check import TASKS
+
+METHODS = ["deep_ensemble(members=2)", "mc_dropout(passes=4)", "laplace", "kl_vi(draws=4)", "implicit_vi(draws=4)"]
+UNFAIR = Path(__file__).with_name("unfair.py")
+BROKEN = Path(__file__).parent.parent / "baselines" / "methods" / "broken.py"
+SEARCH = "no evaluation example is in the process that fits"
+
+
+def test_map_keeps_the_contract():
+    done = ivi("check", "map", "--task", "digits-mlp")
+    assert "every check holds" in done.stdout and f"holds   {SEARCH}" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("method", ["map", *METHODS])
+def test_every_method_that_comes_with_the_package_keeps_the_contract(method, task):
+    assert "every check holds" in ivi("check", method, "--task", task).stdout
+
+
+@pytest.mark.parametrize(
+    ("method", "task", "fact"),
+    [
+        (f"{UNFAIR}:FindsTheCache", "digits-mlp", SEARCH),
+        (f"{UNFAIR}:FindsTheTruth", "diabetes-mlp", SEARCH),
+        (f"{UNFAIR}:Thawed", "digits-mlp", "the method is a frozen dataclass"),
+        (f"{UNFAIR}:TenTimes", "digits-mlp", "it takes no more steps than the recipe that it declares"),
+        (f"{BROKEN}:DrawsAnew", "digits-mlp", "asking twice gives the same outputs"),
+    ],
+    ids=lambda value: value.rpartition(":")[2],
+)
+def test_what_breaks_the_contract_is_named_by_the_fact_and_ends_with_1(method, task, fact):
+    done = ivi("check", method, "--task", task, code=1)
+    assert f"fails   {fact}" in done.stdout and "checks failed" in done.stdout, done.stdout
+
+
+def test_all_kinds_of_network_and_target_are_among_the_tasks():
+    assert TASKS == ("digits-mlp", "digits-cnn", "diabetes-mlp")
