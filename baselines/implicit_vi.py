@@ -25,7 +25,7 @@ class ImplicitVI:
         layers: which layers are random: first and last, last only, or all.
         noise: one weight draw per step for the whole batch (``shared``, the paper), z for one half of the batch and -z
             for the other (``antithetic``), or one draw per example.
-        scale: std of the prior, where q starts, in units of ``unit``.
+        scale: std of the prior, where q starts, in units of ``unit``; with ``published`` take 1.
         unit: the std of each layer's own initial weights (``own``), fan_in^-1/2, or ``published``: as in the authors'
             code, where the random layers' means are drawn anew with the std of the prior.
         draws: weight draws to predict with.
@@ -37,7 +37,7 @@ class ImplicitVI:
     rank: Annotated[int, Ge(0)] = 10
     layers: Literal["ends", "last", "all"] = "ends"
     noise: Literal["shared", "antithetic", "per_example"] = "antithetic"
-    scale: Annotated[float, Gt(0)] = 1.0
+    scale: Annotated[float, Gt(0)] = 0.1
     unit: Literal["own", "fan_in", "published"] = "own"
     draws: Annotated[int, Ge(1)] = 32
     head_draws: Annotated[int, Ge(1)] = 1

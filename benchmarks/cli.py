@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from baselines.names import UserError
 from benchmarks.commands import board, cost, data, library, suites
 from benchmarks.commands.options import errors
 from benchmarks.data.spec import DataError
 from leaderboard.record import RecordError
+from leaderboard.views.text import plain
 
 app = typer.Typer(
     name="ivi",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Compare implicit-bias variational inference with the standard methods for uncertainty, under one recipe.\n\n"
-    "Start with: ivi run quick",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ivi {version('ivi-bench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Compare implicit-bias variational inference with the standard methods for uncertainty, under one recipe.
+
+    Start with: ivi run quick
+    """
+
+
 for group in (suites, board, cost, data, library):
     app.add_typer(group.commands)
 
@@ -28,19 +50,12 @@ def main() -> None:
     """Entry point: bad input is one line on stderr and exit code 2."""
     try:
         app()
-    except (UserError, DataError, RecordError) as error:
-        errors.print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
-        sys.exit(2)
-    except OSError as error:  # a full disk, a folder that vanished
-        errors.print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
+    except (UserError, DataError, RecordError, OSError) as error:  # OSError: a full disk, a folder that vanished
+        errors.print(Text.assemble(("error: ", "bold red"), plain(str(error))), soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         errors.print("interrupted: finished runs are kept; the same command goes on from here")
         sys.exit(130)
-
-
-def _escaped(error: Exception) -> str:
-    return str(error).replace("[", "\\[")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from ivi.predict import predict
 from ivi.storage import load, save
 from ivi.variationalize import mean_only, random_layers, set_generator, variationalize
 
+__version__ = "0.2.0"
+
 __all__ = [
     "Covariance",
     "Diagonal",

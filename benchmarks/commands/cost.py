@@ -19,6 +19,7 @@ from benchmarks.machine import chosen_device, cores
 from benchmarks.prepare import prepare
 from benchmarks.suite import load_task
 from leaderboard.cost import CostRecord, MethodCost, quartiles, ratios, write_cost
+from leaderboard.plan import OUR_PACKAGE
 from leaderboard.views.terminal import print_whole
 
 commands = typer.Typer()
@@ -30,9 +31,17 @@ def cost(
     methods: Annotated[
         str | None, typer.Option("--methods", "-m", help="Only these, e.g. 'laplace,implicit_vi(rank=2)'.")
     ] = None,
-    rounds: Annotated[int, typer.Option(help="Turns of each method.")] = 5,
-    steps: Annotated[int, typer.Option(help="Steps of the longest fit that is timed; more repeats better.")] = 200,
-    threads: Annotated[int | None, typer.Option(help="Threads of torch. Default: 1 on a CPU, as in ivi run.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each method. Default: 5.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of the longest fit that is timed; more repeats better. Default: 200."),
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Two turns of fits of 40 steps: minutes, and wide spreads.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of torch. Default: 1 on a CPU, as in ivi run.")
+    ] = None,
     device: Device = "auto",
     out: Out = RESULTS,
 ) -> None:
@@ -41,16 +50,14 @@ def cost(
     The measurement is kept beside the records; tables of the same task and kind of device then show its ratios.
     """
     chosen = load_task(task)
-    data = prepare(chosen)
-    specs = [parse(text) for text in (split(methods) if methods is not None else known_methods())]
-    for name, value in (("rounds", rounds), ("steps", steps), ("threads", threads or 1)):
-        if value < 1:
-            raise UserError(f"--{name} must be at least 1, not {value}")
+    rounds, steps = rounds or (2 if fast else 5), steps or (40 if fast else 200)
+    ours = [name for name, one in known_methods().items() if one.package == OUR_PACKAGE]  # others only if asked for
+    specs = [parse(text) for text in (split(methods) if methods is not None else ours)]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
-    where = chosen_device(device)
+    where, data = chosen_device(device), prepare(chosen)
     for name, level in (("KINETO_LOG_LEVEL", "99"), ("TORCH_CPP_LOG_LEVEL", "3")):
         os.environ.setdefault(name, level)  # before torch is imported: its profiler writes to stderr
     from benchmarks.measure.cost import costs_of

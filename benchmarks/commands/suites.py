@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from baselines.names import UserError
 from baselines.spec import parse
@@ -86,12 +87,21 @@ def run(
         raise UserError(f"--jobs must be at least 1, not {jobs}")
     if not limit > 0:
         raise UserError(f"--limit must be more than 0 minutes, not {limit:g}")
+    console.print(Text(f"{suite}: reading the data", "dim"))
     chosen = chosen_runs(suite, methods, seeds, device, method)
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
-    made = make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan())
+    try:
+        make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan())
+    except KeyboardInterrupt:
+        done = latest(read_all(out).records)
+        count = sum(one.run_id in done and done[one.run_id].status in DONE for one in chosen.runs)
+        errors.print(
+            f"interrupted: {count} of {len(chosen.runs)} runs are done and kept; the same command goes on here"
+        )
+        raise typer.Exit(130) from None
     labels = ",".join(dict.fromkeys(one.method.label for one in chosen.runs))
     show_suite(out, chosen.suite.name, None if methods is None else labels, seeds)
-    found = latest([*read_all(out).records, *made])
+    found = latest(read_all(out).records)
     failed = [one for one in chosen.runs if one.run_id in found and found[one.run_id].status not in DONE]
     if failed:
         errors.print(
