@@ -1,11 +1,10 @@
-"""The clock charges everyone for what they used, once."""
+"""The clock charges a block for what it used: seconds, steps, bytes."""
 
 import time
 
-import pytest
 import torch
 
-from benchmarks.measure.clock import Clock, Reading
+from benchmarks.measure.clock import Clock
 
 CPU = torch.device("cpu")
 
@@ -24,37 +23,27 @@ def test_a_block_is_measured_in_seconds_steps_and_bytes():
         step(3)
         time.sleep(0.05)
         torch.zeros(25_000_000).add_(1)
-    assert reading.steps == 3 and 0.05 < reading.seconds < 3
+    assert reading.steps == 3 and 0.05 < reading.seconds < 10
     assert 80e6 < reading.peak_memory < 200e6
 
 
-def test_the_peak_of_one_block_is_not_charged_to_the_next():
+def test_what_happens_outside_of_a_block_is_not_charged_to_it():
     clock = Clock(CPU)
     with clock():
+        step(2)
         torch.zeros(50_000_000).add_(1)
+    step(2)
     with clock() as second:
         step(1)
-    assert second.peak_memory < 50e6
+    assert second.steps == 1 and second.peak_memory < 50e6
 
 
-def test_an_inner_block_counts_for_the_outer_too():
+def test_a_block_that_fails_is_measured_and_counts_no_further():
     clock = Clock(CPU)
-    with clock() as outer:
-        big = torch.zeros(25_000_000).add_(1)
-        del big
-        with clock() as inner:
+    try:
+        with clock() as reading:
             step(2)
-    assert (inner.steps, outer.steps) == (2, 2)
-    assert outer.peak_memory > 80e6 > inner.peak_memory
-
-
-def test_what_is_taken_over_replaces_the_time_of_getting_it():
-    clock = Clock(CPU)
-    with clock() as reading:
-        step(1)
-        mark = clock.mark()
-        time.sleep(0.3)
-        clock.charge(mark, Reading(seconds=100.0, steps=40, peak_memory=10**12), shared=100.0)
-        step(1)
-    assert reading.seconds == pytest.approx(100.0, abs=0.2) and reading.shared == 100.0
-    assert reading.steps == 42 and reading.peak_memory == 10**12
+            raise RuntimeError
+    except RuntimeError:
+        step(5)
+    assert reading.steps == 2 and reading.seconds > 0

@@ -11,22 +11,25 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import records_like
-from leaderboard.formats import as_markdown
+from builders import made
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from baselines.spec import parse
 from benchmarks.commands.cost import _show
 from benchmarks.commands.options import console
-from benchmarks.measure.cost import measure
+from benchmarks.measure.cost import costs_of
 from benchmarks.measure.energy import LIBRARY, counter_of, energy_counter
+from benchmarks.prepare import prepare
 from benchmarks.suite import load_task
 from leaderboard.columns import DEFAULT, columns
-from leaderboard.cost import COST_SCHEMA, MethodCost, ratios, read_costs
-from leaderboard.table import fold, planned_of
+from leaderboard.cost import ratios
+from leaderboard.identity import Identity
+from leaderboard.results import result_of
+from leaderboard.scores import Scores
+from leaderboard.table import fold
+from leaderboard.views.markdown import as_markdown
 
-OLD = Path(__file__).parent.parent / "old_records"
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 FIRST, SECOND = "11111111-2222-3333-4444-555555555555", "99999999-8888-7777-6666-555555555555"
 DRIVER = f"""
@@ -107,7 +110,8 @@ def metered():
     hook = register_module_forward_pre_hook(note)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("benchmarks.measure.cost.SHORTEST_METERED", 0.05)  # this counter never stands still
-        record = measure(load_task("digits-mlp"), names, "cpu", 1, 1, 60, lambda *at: None, lambda: used)
+        task = load_task("digits-mlp")
+        record = costs_of(task, prepare(task), names, "cpu", 1, 1, 60, lambda *at: None, lambda: used)
     hook.remove()
     return record
 
@@ -132,21 +136,34 @@ def test_energy_is_shown_as_a_ratio_where_it_was_read(metered, monkeypatch):
     assert "nergy" not in seen.get()
 
 
+def results_like(record):
+    """A result of each method that was measured, as a run of the same identity and stack leaves it."""
+    found = []
+    for one in record.methods:
+        who = Identity(task=record.task, method=one.method, seed=0, device=record.device)
+        run = made(run_id=who.run_id, identity=who, label=one.label).model_copy(
+            update={"environment": record.environment}
+        )
+        sets = {"test": {"nll": 0.1, "accuracy": 0.9}}
+        found.append(
+            result_of(Path("results"), run, Scores(kind="categorical", predictions=run.predictions.sha256, sets=sets))
+        )
+    return found
+
+
 def test_the_table_has_a_column_of_energy_for_those_who_ask(metered):
-    records, chosen = records_like(metered), columns(["energy"])
+    results, chosen = results_like(metered), columns(["energy"], [])
     assert "energy" not in DEFAULT and [column.title for column in chosen] == ["fit energy ×MAP ↓"]
-    shown = as_markdown(fold(records, planned_of(records), chosen, costs=[metered]), chosen)
-    assert "| deep_ensemble(members=2) | 1 | 2.00 ± 0.00 |" in shown and "| map | 1 | 1.00 ± 0.00 |" in shown
-    assert "| map | 1 | – |" in as_markdown(fold(records, planned_of(records), chosen), chosen)
+    rows = {row.method.partition(" (")[0]: row for row in fold(results, None, chosen, costs=[metered]).rows}
+    assert {name: row.metrics["energy"].mean for name, row in rows.items()} == {
+        "map": 1.0,
+        "deep_ensemble(members=2)": 2.0,
+    }
+    assert "| 2.00±0.00 |" in as_markdown(fold(results, None, chosen, costs=[metered]))
+    assert all(row.metrics["energy"] is None for row in fold(results, None, chosen).rows)
 
 
 def test_a_round_in_which_the_counter_stood_still_has_no_ratio(metered):
-    counts = {"fit_j": [2.0, 0.0, 3.0, float("nan"), 8.0], "map_fit_j": [1.0, 1.0, 0.0, 1.0, 2.0]}
-    one = MethodCost(method=metered.methods[0].method, **counts)
-    assert ratios(one, one, "energy") == {0: 2.0, 4: 4.0}
-
-
-def test_costs_of_every_schema_ever_written_still_read():
-    old = {record.schema_version: record for record in read_costs(OLD)}
-    assert set(old) == set(range(1, COST_SCHEMA))
-    assert all(one.fit_s and not one.fit_j for one in old[1].methods)
+    counts = {"fit_j": [2.0, 0.0, 3.0, 8.0], "map_fit_j": [1.0, 1.0, 0.0, 2.0]}
+    one = metered.methods[0].model_copy(update=counts)
+    assert ratios(one, one, "energy") == {0: 2.0, 3: 4.0}

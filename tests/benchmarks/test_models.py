@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 
+from baselines.likelihood import Gaussian
 from benchmarks import models
 from benchmarks.data.spec import read_spec
 from benchmarks.suite import TaskModel, load_task, names
@@ -14,22 +15,22 @@ def test_lenet5_has_the_parameters_that_one_counts_by_hand():
     assert sum(p.numel() for p in timm.create_model("lenet5", in_chans=1, num_classes=10).parameters()) == by_hand
 
 
-@pytest.mark.parametrize("name", ["lenet5", "mlp", "resnet_small"])
+@pytest.mark.parametrize("name", ["lenet5", "mlp", "resnet_small", "mlp_table"])
 def test_the_seed_alone_decides_the_initial_weights(name):
-    size = {"mlp": 8}.get(name, 28)
-    a = models.create(TaskModel(name=name), 7, 1, seed=3)
+    example = {"mlp": torch.zeros(1, 1, 8, 8), "mlp_table": torch.zeros(1, 9)}.get(name, torch.zeros(1, 1, 28, 28))
+    a = models.create(TaskModel(name=name), 7, example, seed=3)
     torch.rand(5)
-    b, other = models.create(TaskModel(name=name), 7, 1, seed=3), models.create(TaskModel(name=name), 7, 1, seed=4)
+    b, other = (models.create(TaskModel(name=name), 7, example, seed) for seed in (3, 4))
     assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
     assert any(not torch.equal(x, y) for x, y in zip(a.state_dict().values(), other.state_dict().values(), strict=True))
-    assert a(torch.zeros(2, 1, size, size)).shape == (2, 7) and not a.training
+    assert a(torch.cat([example, example])).shape == (2, 7) and not a.training
 
 
 def test_making_a_network_leaves_the_global_random_numbers_alone():
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    models.create(TaskModel(name="lenet5"), 10, 1, seed=99)
+    models.create(TaskModel(name="lenet5"), 10, torch.zeros(1, 1, 28, 28), seed=99)
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -57,10 +58,17 @@ def test_the_network_of_every_task_can_be_made(name):
     task = load_task(name)
     spec = read_spec(task.data.name)
     arguments = {key: value for key, value in task.model.arguments.items() if key != "pretrained"}
-    net = models.create(task.model.model_copy(update={"arguments": arguments}), spec.num_classes, spec.shape[0], seed=0)
-    assert net(torch.zeros(1, *spec.shape)).shape == (1, spec.num_classes)
+    example, outputs = torch.zeros(1, *spec.shape), spec.num_classes or Gaussian().outputs
+    net = models.create(task.model.model_copy(update={"arguments": arguments}), outputs, example, seed=0)
+    assert net(example).shape == (1, outputs) and net.get_classifier() is not None
 
 
 def test_pretrained_weights_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match="no pretrained weights"):
-        timm.create_model("lenet5", pretrained=True)
+    for name in ("lenet5", "mlp", "resnet_small", "resnet34_small_images", "mlp_table"):
+        with pytest.raises(ValueError, match="no pretrained weights"):
+            timm.create_model(name, pretrained=True)
+
+
+def test_a_table_network_has_the_parameters_that_one_counts_by_hand():
+    net = timm.create_model("mlp_table", in_chans=10, num_classes=2, width=32, depth=2)
+    assert sum(p.numel() for p in net.parameters()) == (10 + 1) * 32 + (32 + 1) * 32 + (32 + 1) * 2

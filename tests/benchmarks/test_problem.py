@@ -1,98 +1,134 @@
 """Tasks and their data: what a run evaluates on, and that the source of the same bytes does not matter."""
 
-import json
+import io
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from commands import ivi, ivi_apart, of, shas
+from PIL import Image
 
 from benchmarks import data
-from benchmarks.problem import load_task_data
-from benchmarks.suite import TaskShift, load_task
+from benchmarks.data.sealed import read_fit, read_inputs
+from benchmarks.data.truth import read_truth
+from benchmarks.prepare import prepare
+from benchmarks.runs import task_identity
+from benchmarks.suite import HERE, TaskShift, load_task
 
-IVI = Path(sys.executable).with_name("ivi")
-TASK = Path(load_task.__code__.co_filename).parent / "tasks" / "digits-mlp.toml"
+TASK = HERE / "tasks" / "digits-mlp.toml"
 
 
-def test_a_task_takes_its_ood_groups_from_its_data_set_and_they_are_part_of_its_identity():
+@pytest.fixture(scope="module")
+def shifted():
+    """The digits with fog, and their sealed data."""
     task = load_task("digits-mlp")
+    task = task.model_copy(update={"shift": TaskShift(corruptions=("fog",), severities=(1, 5), examples=20)})
+    return task, prepare(task)
+
+
+def test_a_task_takes_its_ood_groups_from_its_data_set_and_they_are_part_of_its_identity(shifted):
+    task, sealed = shifted
     assert task.ood is not None and task.ood.near and task.ood.far
-    assert "ood" in task.model_dump()
+    groups = {f"ood_{group}/{name}" for group in ("near", "far") for name in getattr(task.ood, group)}
+    assert groups == {name for name in sealed.evaluation if name.startswith("ood")}
+    assert task_identity(task, sealed).evaluation["ood"] == task.ood.model_dump(mode="json")
 
 
-def test_shifted_sets_are_the_first_test_images_with_their_labels():
-    task = load_task("digits-mlp").model_copy(
-        update={"shift": TaskShift(corruptions=("fog",), severities=(1, 5), examples=20)}
-    )
-    data = load_task_data(task)
-    test, fog = data.evaluation["test"](), data.evaluation["shift/fog/5"]()
-    assert len(fog) == 20 and fog.labels.tolist() == test.labels[:20].tolist()
-    assert not np.array_equal(fog.pixels, test.pixels[:20])
-    assert {name for name in data.evaluation if name.startswith("shift")} == {"shift/fog/1", "shift/fog/5"}
+def test_shifted_sets_are_the_first_test_images_with_their_labels(shifted):
+    task, sealed = shifted
+    assert {name for name in sealed.evaluation if name.startswith("shift")} == {"shift/fog/1", "shift/fog/5"}
+    truth, (inputs, _) = read_truth(sealed.folder), read_inputs(sealed.folder)
+    (test_places, test_labels), (places, labels) = truth["test"], truth["shift/fog/5"]
+    assert len(places) == 20 and labels.tolist() == test_labels[:20].tolist()
+    sizes = {"train": 1000, "validation": 297, "test": 500}
+    test = data.split(data.load("digits"), 0, sizes)["test"].take(torch.arange(20))
+    assert torch.equal(inputs[test_places[:20]], test.inputs)
+    assert torch.equal(inputs[places], data.load_corrupted(test, "fog", 5).inputs)
+    assert not torch.equal(inputs[places], test.inputs)
 
 
-def test_training_validation_and_test_images_are_disjoint_and_cover_the_sizes():
-    data = load_task_data(load_task("digits-mlp"))
-    parts = [*data.fitting.values(), data.evaluation["test"]()]
+def test_training_validation_and_test_images_are_those_of_the_data_set_each_once(shifted):
+    _, sealed = shifted
+    train, validation, _ = read_fit(sealed.folder)
+    inputs, truth = read_inputs(sealed.folder)[0], read_truth(sealed.folder)
+    test = inputs[truth["test"][0]]
+    parts = [train.inputs, validation.inputs, test]
     assert [len(part) for part in parts] == [1000, 297, 500]
+    whole = sorted(image.tobytes() for image in data.load("digits").inputs.numpy())
+    assert sorted(image.tobytes() for part in parts for image in part.numpy()) == whole
+    assert torch.equal(inputs[truth["validation"][0]], validation.inputs)
 
 
-@pytest.mark.parametrize(("field", "value", "near"), [("corruptions", ("fogg",), "fog"), ("severities", (6,), "")])
-def test_a_misspelt_corruption_is_named(field, value, near):
-    with pytest.raises(ValueError, match=f"unknown .*{near}"):
-        TaskShift(**{field: value})
-
-
-def test_the_same_images_from_another_source_give_the_same_records(tmp_path):
+def test_the_same_images_from_another_source_give_the_same_runs(made, tiny, tmp_path):
     """A data set as built in, and as a parquet copy that a user has put on disk."""
     import datasets
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = (digits.images * 255 / 16).round().astype(np.uint8)
-    table = {"image": list(images), "label": digits.target.tolist()}
+    cells = [{"bytes": _png(image), "path": None} for image in images]
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=10)})
     (tmp_path / "digits").mkdir()
-    datasets.Dataset.from_dict(table, features=features).to_parquet(tmp_path / "digits" / "all.parquet")
-
-    found = {}
-    for name, extra in (("built in", {}), ("copy", {"IVI_DATA": str(tmp_path)})):
-        environment = os.environ | extra | {"IVI_CACHE": str(tmp_path / f"cache {name}")}
-        out = tmp_path / name
-        command = [IVI, "run", "smoke", "--methods", "map", "--seeds", "1", "--out", out]
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        (path,) = out.rglob("*.json")
-        record = json.loads(path.read_text())
-        found[name] = record["run_id"], record["task"], record["metrics"], record["predictions"]["sha256"]
-    assert found["built in"] == found["copy"]
+    table = datasets.Dataset.from_dict({"image": cells, "label": digits.target.tolist()}, features=features)
+    table.to_parquet(tmp_path / "digits" / "all.parquet")
+    places = {"IVI_CACHE": str(tmp_path / "cache"), "IVI_DATA": str(tmp_path)}
+    ivi_apart("run", tiny, "-m", "map", "-s", 1, cwd=tmp_path, **places)
+    ours, built_in = shas(tmp_path / "results"), shas(made / "results")
+    assert len(ours) == 1 and ours.items() <= built_in.items()
+    assert of(tmp_path / "results", "map")["sets"] == of(made / "results", "map")["sets"]
 
 
-def test_a_data_set_that_is_not_here_is_said_in_one_line_before_any_run(tmp_path):
-    task = TASK.read_text().replace('name = "digits"', f'name = "{tmp_path}/mine.toml"')
+def _png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+SUITE = 'name = "s"\ndescription = ""\ntasks = ["task.toml"]\nmethods = ["map"]\nseeds = [0]\n'
+
+
+@pytest.mark.parametrize("foreign", [False, True], ids=["the task's own", "an OOD set"])
+def test_a_data_set_that_is_not_here_is_said_in_one_line_before_any_run(tmp_path, foreign):
+    task = TASK.read_text()
+    task = task + '[ood]\nnear = ["mine.toml"]\n' if foreign else task.replace('name = "digits"', 'name = "mine.toml"')
     (tmp_path / "task.toml").write_text(task)
     spec = (Path(data.__file__).parent / "digits.toml").read_text()
-    start = spec.index("[[sources]]")
-    (tmp_path / "mine.toml").write_text(
-        spec[:start] + '[[sources]]\nkind = "local"\nformat = "parquet"\npath = "nowhere"\nsplits.all = "all.parquet"\n'
-    )
-    suite = 'name = "s"\ndescription = ""\ntasks = ["task.toml"]\nmethods = ["map"]\nseeds = [0]\n'
-    (tmp_path / "suite.toml").write_text(suite)
-    done = subprocess.run([IVI, "run", "suite.toml"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "nowhere is not there" in done.stderr and not list(tmp_path.rglob("*.json"))
+    source = '[[sources]]\nkind = "local"\nformat = "parquet"\npath = "nowhere"\nsplits.all = "all.parquet"\n'
+    (tmp_path / "mine.toml").write_text(spec[: spec.index("[[sources]]")] + source)
+    (tmp_path / "suite.toml").write_text(SUITE)
+    done = ivi("run", "suite.toml", cwd=tmp_path, code=2)
+    assert done.stderr.count("\n") == 1 and "nowhere is not there" in done.stderr
+    assert not list(tmp_path.rglob("*.json")) and not done.stdout
+
+
+def test_a_set_that_is_too_small_for_the_task_is_one_line(tmp_path):
+    (tmp_path / "task.toml").write_text(TASK.read_text().replace("train = 1000", "train = 1400"))
+    (tmp_path / "suite.toml").write_text(SUITE)
+    done = ivi("run", "suite.toml", cwd=tmp_path, code=2)
+    assert "cannot cut train 1,400 + validation 297 + test 500 from 1,797" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(Path("/usr/share/datasets/fashion-mnist").exists(), reason="Fashion-MNIST is installed here")
 def test_without_fashion_mnist_one_line_says_what_to_install(tmp_path):
-    done = subprocess.run(
-        [IVI, "run", "fashion", "--methods", "map", "--seeds", "1"],
-        cwd=tmp_path,
-        env=os.environ | {"IVI_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "apt-get install dataset-fashion-mnist" in done.stderr
+    places = {"IVI_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = ivi_apart("run", "fashion", "--methods", "map", "--seeds", "1", cwd=tmp_path, code=2, **places)
+    assert done.stderr.count("\n") == 1 and "apt-get install dataset-fashion-mnist" in done.stderr
+
+
+def test_sealed_data_that_were_changed_are_not_predicted(tmp_path, made, tiny):
+    places = {"IVI_CACHE": str(tmp_path / "cache")}
+    arguments = ("run", tiny, "-m", "map", "-s", 1)
+    sealed = prepare(load_task("digits-mlp")).folder
+    copy = tmp_path / "cache" / "tasks" / sealed.name
+    copy.mkdir(parents=True)
+    for path in sealed.iterdir():
+        content = bytearray(path.read_bytes())
+        if path.name == "inputs.safetensors":
+            content[-1] ^= 1
+        (copy / path.name).write_bytes(content)
+    done = ivi_apart(*arguments, cwd=tmp_path, code=1, **places)
+    assert "its content is not what was written" in done.stdout
+    assert of(tmp_path / "results", "map")["status"] == "failed" and os.path.exists(copy)

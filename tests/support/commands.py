@@ -97,7 +97,7 @@ def shas(folder):
 
 
 def rows(*arguments, cwd):
-    """Name -> row of `ivi table`; in a checkout with changes, rows that only this makes doubtful by their plain name."""
+    """Name -> row of `ivi table`; rows that only a changed checkout makes doubtful have their plain name."""
     found = json.loads(ivi("table", *arguments, "-f", "json", cwd=cwd).stdout)["rows"]
     named = {row["method"].removesuffix(" (doubtful)") if is_ranked(row) else row["method"]: row for row in found}
     assert len(named) == len(found)
