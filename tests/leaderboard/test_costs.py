@@ -66,12 +66,12 @@ def test_links_and_newer_schemas_are_set_aside(tmp_path):
 
 
 def test_measurements_of_the_first_edition_are_read_and_fit_its_records_only(tmp_path):
-    source = next((PUBLISHED / "quick" / "mnist5k-lenet5").glob("*.cost.json"))
+    source = next((PUBLISHED / "quick-rules-1" / "mnist5k-lenet5").glob("*.cost.json"))
     (tmp_path / "mnist5k-lenet5").mkdir()
     shutil.copy(source, tmp_path / "mnist5k-lenet5")
     (cost,) = read_costs(tmp_path).records
     assert isinstance(cost, OldCostRecord)
-    old = [one for one in load_results(PUBLISHED / "quick" / "mnist5k-lenet5" / "map").results]
+    old = [one for one in load_results(PUBLISHED / "quick-rules-1" / "mnist5k-lenet5" / "map").results]
     assert cost_of([cost], old) is not None
     assert cost_of([cost], results("map", 0.9, task="mnist5k-lenet5")) is None
     assert isinstance(read_costs(ROOT / "old_records").records[0], OldCostRecord)
