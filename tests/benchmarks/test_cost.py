@@ -11,10 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from baselines.protocol import Problem
 from baselines.recipe import Recipe
 from baselines.spec import parse
-from benchmarks.execute import setting_of
 from benchmarks.measure.cost import _whole, costs_of, lengths_of
 from benchmarks.measure.environment import Stack
 from benchmarks.measure.probe import DropoutCalls, fit_flops, peak_bytes, predict_flops, probe, shortened
+from benchmarks.nodes import setting_of
 from benchmarks.prepare import prepare
 from benchmarks.problem import make_problem
 from benchmarks.runs import Run, task_identity
