@@ -89,8 +89,8 @@ def run(
     chosen = chosen_runs(suite, methods, seeds, device, method)
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
     made = make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan())
-    labels = None if methods is None else dict.fromkeys(one.method.label for one in chosen.runs)
-    show_suite(out, chosen.suite.name, labels and ",".join(labels), seeds)
+    labels = dict.fromkeys(one.method.label for one in chosen.runs)
+    show_suite(out, chosen.suite.name, None if methods is None else ",".join(labels), seeds)
     found = latest([*read_all(out).records, *made])
     failed = [one for one in chosen.runs if one.run_id in found and found[one.run_id].status not in DONE]
     if failed:
