@@ -14,10 +14,10 @@ from rich.text import Text
 from baselines.checks import CHECKS, CheckFailed, CheckSkipped, Subject
 from baselines.protocol import Method, Problem, recipe_changes
 from baselines.spec import MethodSpec
-from benchmarks.execute import LIMIT
 from benchmarks.measure.environment import Stack
 from benchmarks.measure.jobs import Failure, Found, SearchJob, Setting
 from benchmarks.measure.run import measure
+from benchmarks.nodes import LIMIT
 from benchmarks.prepare import prepare
 from benchmarks.problem import make_problem
 from benchmarks.sealing import open_fitting

@@ -97,29 +97,16 @@ def costs_of(
     specs = distinct([parse("map"), *methods])
     plain = Setting(task, data.folder, data.likelihood, specs[0], 0, device, threads, stack.code, math.inf)
     parts = open_fitting(plain, where, task.recipe)
-    turns, done = len(specs) * (1 + 2 * rounds), 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        report(done, turns)
-
+    advance = _Advance(report, len(specs) * (1 + 2 * rounds))
     examples = parts.train.num_examples
     total, lengths = task.recipe.steps(examples), lengths_of(task.recipe, examples, steps)
-    costs, subjects = {}, []
+    costs = {}
     for spec in specs:
-        subject = _prepared(replace(plain, method=spec), parts, where)
-        costs[spec.key] = subject
-        if isinstance(subject, _Subject):
-            subjects.append(subject)
+        costs[spec.key] = _prepared(replace(plain, method=spec), parts, where)
         advance()
     asked = FirstBatches.of(parts.validation, BATCH_SIZE, EXAMPLES // BATCH_SIZE)
-    turning = _Turns(clock, joules, lengths, total, asked)
-    for subject in subjects:
-        turning.repeat(subject)
-    for kind, turn in (("fit", turning.fit), ("predict", turning.predict)):
-        for _ in range(rounds):
-            _round(subjects, kind, turning.units, turn, advance)
+    subjects = [one for one in costs.values() if isinstance(one, _Subject)]
+    _alternate(subjects, _Turns(clock, joules, lengths, total, asked), rounds, advance)
     machine = machine_of(where, list(sys.modules))
     words = (machine["device_name"], threads, machine["capability"], machine["device_index"])
     return CostRecord(
@@ -131,6 +118,19 @@ def costs_of(
         batch_size=BATCH_SIZE,
         methods=[one.cost if isinstance(one, _Subject) else one for one in costs.values()],
     )
+
+
+@dataclass
+class _Advance:
+    """Counts the turns that are over."""
+
+    report: Callable[[int, int], None]
+    turns: int
+    done: int = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        self.report(self.done, self.turns)
 
 
 @dataclass(frozen=True)
@@ -216,6 +216,15 @@ def _prepared(setting: Setting, parts: Parts, device: torch.device) -> _Subject 
     except Exception as error:
         return cost.model_copy(update={"error": f"{type(error).__name__}: {error}".partition("\n")[0]})
     return _Subject(method, problem, predictor, cost.model_copy(update=sizes))
+
+
+def _alternate(subjects: Sequence[_Subject], turning: _Turns, rounds: int, advance: Callable[[], None]) -> None:
+    """``rounds`` turns of fitting, then of predicting, of each method."""
+    for subject in subjects:
+        turning.repeat(subject)
+    for kind, turn in (("fit", turning.fit), ("predict", turning.predict)):
+        for _ in range(rounds):
+            _round(subjects, kind, turning.units, turn, advance)
 
 
 def _round(

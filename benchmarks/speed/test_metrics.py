@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from leaderboard.metrics import aupr_in, aurc, auroc, ece, ece_equal_mass
-from leaderboard.predictions import Gaussian, Predictions
+from leaderboard.predictions import AnyPredictions, Categorical, Gaussian
 from leaderboard.scoring import score
 from leaderboard.statistics import item_interval
 
 SECONDS, BYTES = 6.0, 1.5e9
 
 
-def predictions(rng: np.random.Generator, n: int, labelled: bool = True, classes: int = 10) -> Predictions:
+def predictions(rng: np.random.Generator, n: int, labelled: bool = True, classes: int = 10) -> Categorical:
     logits = rng.normal(size=(n, classes)).astype(np.float32) * 3
     labels = rng.integers(0, classes, n)
     if labelled:
@@ -28,10 +28,10 @@ def predictions(rng: np.random.Generator, n: int, labelled: bool = True, classes
     lse = np.log(np.sum(np.exp(logits), axis=1, keepdims=True))
     log_probs = logits - lse
     entropy = -np.sum(np.exp(log_probs) * log_probs, axis=1)
-    return Predictions(log_probs, entropy * np.float32(0.9), -lse[:, 0], labels if labelled else None)
+    return Categorical(log_probs, entropy * np.float32(0.9), -lse[:, 0], labels if labelled else None)
 
 
-def large_run() -> dict[str, Predictions]:
+def large_run() -> dict[str, AnyPredictions]:
     rng = np.random.default_rng(0)
     sets = {"validation": predictions(rng, 10_000), "test": predictions(rng, 1_000_000)}
     foreign = ("ood_near/a", "ood_near/b", "ood_far/c", "ood_far/d")
@@ -39,7 +39,7 @@ def large_run() -> dict[str, Predictions]:
 
 
 @pytest.fixture(scope="module")
-def sets() -> dict[str, Predictions]:
+def sets() -> dict[str, AnyPredictions]:
     return large_run()
 
 

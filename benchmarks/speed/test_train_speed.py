@@ -10,8 +10,13 @@ from torch.nn import functional as F
 from baselines.map import MAP
 from baselines.seeds import derive_seed
 from baselines.spec import parse
-from benchmarks.problem import load_task_data, make_problem
-from benchmarks.suite import Run, load_task
+from benchmarks.measure.environment import Stack
+from benchmarks.nodes import setting_of
+from benchmarks.prepare import prepare
+from benchmarks.problem import make_problem
+from benchmarks.runs import Run
+from benchmarks.sealing import open_fitting
+from benchmarks.suite import load_task
 
 ROUNDS = 5
 
@@ -44,9 +49,8 @@ def test_map_through_the_harness_against_a_bare_loop(benchmark):
     torch.set_num_threads(1)
     task = load_task("mnist5k-lenet5")
     task = task.model_copy(update={"recipe": task.recipe.model_copy(update={"epochs": 4})})
-    run = Run(task=task, method=parse("map"), seed=0)
-    data = load_task_data(task)
-    problem = make_problem(run, data, MAP(), lambda m, p: m.fit(p), lambda done, total: None)
+    setting = setting_of(Run(task, prepare(task), parse("map"), 0), Stack.now(), 1)
+    problem = make_problem(setting, open_fitting(setting, torch.device("cpu"), task.recipe)).of(MAP())
     x_all, y_all = next(problem.train.ordered(problem.train.num_examples))
     times = {"harness": [], "bare": []}
 

@@ -14,9 +14,9 @@ from baselines.likelihood import Categorical, Gaussian
 from baselines.spec import parse
 from baselines.train import Diverged
 from benchmarks import data
-from benchmarks.execute import setting_of
 from benchmarks.measure.environment import Stack
 from benchmarks.measure.predicting import answers
+from benchmarks.nodes import setting_of
 from benchmarks.prepare import prepare
 from benchmarks.problem import make_problem
 from benchmarks.runs import Run

@@ -11,10 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from baselines.protocol import Problem
 from baselines.recipe import Recipe
 from baselines.spec import parse
-from benchmarks.execute import setting_of
 from benchmarks.measure.cost import _whole, costs_of, lengths_of
 from benchmarks.measure.environment import Stack
 from benchmarks.measure.probe import DropoutCalls, fit_flops, peak_bytes, predict_flops, probe, shortened
+from benchmarks.nodes import setting_of
 from benchmarks.prepare import prepare
 from benchmarks.problem import make_problem
 from benchmarks.runs import Run, task_identity
@@ -54,14 +54,14 @@ def test_a_method_that_does_everything_twice_costs_twice(measured):
     base, twice = by_name(measured[0])["map"], by_name(measured[0])["twice"]
     assert twice.fit_flops == 2 * base.fit_flops and twice.predict_flops == 2 * base.predict_flops
     assert twice.parameters == 2 * base.parameters and twice.state_bytes == 2 * base.state_bytes
-    assert 1.4 < quartiles(ratios(twice, base, "fit").values()).median < 3.5  # others may use this machine too
-    assert 1.2 < quartiles(ratios(twice, base, "predict").values()).median < 3.5, "averaging members is not done twice"
+    assert 1.2 < quartiles(ratios(twice, base, "fit").values()).median < 5  # others may use this machine too
+    assert 1.2 < quartiles(ratios(twice, base, "predict").values()).median < 5, "averaging members is not done twice"
 
 
 def test_map_is_measured_against_itself_and_shows_the_noise(measured):
     base = measured[0].methods[0]
     assert base.label == "map" and len(base.fit_s) == measured[0].rounds == 3
-    assert 0.5 < quartiles(ratios(base, base, "fit").values()).median < 2
+    assert 0.3 < quartiles(ratios(base, base, "fit").values()).median < 3
     assert ratios(base, base, "memory") == {0: 1.0}
 
 

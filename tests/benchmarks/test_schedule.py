@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from baselines.spec import parse
-from benchmarks.execute import setting_of
 from benchmarks.fits import FitStore, nodes_of, spent_of
 from benchmarks.measure.environment import Stack
 from benchmarks.measure.jobs import Answers, Failure, FitJob, Fitted, PredictJob, Use, Uses
+from benchmarks.nodes import setting_of
 from benchmarks.prepare import prepare
 from benchmarks.runs import Run
 from benchmarks.schedule import Schedule
