@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WrapValidator, model_validator
 
-from leaderboard.identity import RULES, Count, Identity, Part, Sha256, Values
+from leaderboard.identity import RULES, Count, Identity, Part, Recurring, Sha256, Values
 
 SCHEMA = 2
 """Grows with every change of the fields below; every schema ever written still reads."""
@@ -163,7 +163,7 @@ class Record(Part):
     label: Label
     attempt: Annotated[int, Field(ge=1, le=10_000)] = 1
     status: Status
-    sets: dict[SetName, SetInfo] = {}
+    sets: Annotated[dict[SetName, SetInfo], WrapValidator(Recurring())] = {}
     cost: Cost | None = None
     audit: Audit = Audit()
     environment: Environment
