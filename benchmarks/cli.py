@@ -1,4 +1,7 @@
-"""The command `ivi`. Imports torch only where a command needs it, so that the others answer at once."""
+"""The command `ivi`, which answers at once.
+
+`ivi --help` imports every module of `benchmarks.commands`: they import what a command needs inside of it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ import typer
 from baselines.names import UserError
 from benchmarks.commands import board, cost, data, library, suites
 from benchmarks.commands.options import errors
-from benchmarks.data.spec import DataError
-from leaderboard.record import RecordError
 
 app = typer.Typer(
     name="ivi",
@@ -28,7 +29,9 @@ def main() -> None:
     """Entry point: bad input is one line on stderr and exit code 2."""
     try:
         app()
-    except (UserError, DataError, RecordError) as error:
+    except ValueError as error:
+        if not _is_bad_input(error):
+            raise
         errors.print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
         sys.exit(2)
     except OSError as error:  # a full disk, a folder that vanished
@@ -37,6 +40,13 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("interrupted: finished runs are kept; the same command goes on from here")
         sys.exit(130)
+
+
+def _is_bad_input(error: ValueError) -> bool:
+    from benchmarks.data.spec import DataError
+    from leaderboard.record import RecordError
+
+    return isinstance(error, UserError | DataError | RecordError)
 
 
 def _escaped(error: Exception) -> str:

@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from baselines.names import UserError
-from baselines.spec import parse
-from benchmarks import views
 from benchmarks.commands.board import show_suite
 from benchmarks.commands.options import (
     RESULTS,
@@ -23,8 +21,6 @@ from benchmarks.commands.options import (
     console,
     errors,
 )
-from benchmarks.results import DONE, Todo
-from leaderboard.store import latest, read_all
 
 commands = typer.Typer()
 
@@ -41,6 +37,8 @@ class Kind(StrEnum):
 @commands.command("list")
 def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     """Show what there is: tasks, methods, suites, or the columns of a table."""
+    from benchmarks import views
+
     shown = {"tasks": views.tasks, "methods": views.methods, "suites": views.suites, "columns": views.columns}
     console.print(shown[kind]())
 
@@ -55,6 +53,9 @@ def plan_(
     method: Extra = None,
 ) -> None:
     """Show the runs that a suite means, which of them are done, and how long the others may take."""
+    from benchmarks import views
+    from leaderboard.shelf import read_all
+
     runs = chosen_runs(suite, methods, seeds, device, method).runs
     console.print(views.plan(runs, read_all(out).records))
 
@@ -80,6 +81,8 @@ def run(
     it stopped. Exit code 1 if a run of the suite has failed.
     """
     from benchmarks.execute import make_runs
+    from benchmarks.results import DONE, Todo
+    from leaderboard.shelf import latest, read_all
 
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be at least 1, not {jobs}")
@@ -106,6 +109,8 @@ def check(
     ] = None,
 ) -> None:
     """Check a method, built-in or your own, against the contract: each check is named after the fact it establishes."""
+    from baselines.spec import parse
+
     spec = parse(method)
     from benchmarks.check import TASKS, check_method
 
