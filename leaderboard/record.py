@@ -165,11 +165,11 @@ class Record(Part):
     status: Status
     sets: Annotated[dict[SetName, SetInfo], WrapValidator(Recurring())] = {}
     cost: Cost | None = None
-    audit: Audit = Audit()
+    audit: Audit = Field(default_factory=Audit)  # an instance would build the schema twice
     environment: Environment
     predictions: PredictionsInfo | None = None
     tuning: Tuning | None = None
-    origin: Origin = Origin()
+    origin: Origin = Field(default_factory=Origin)
     error: Error | None = None
 
     @property
