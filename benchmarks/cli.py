@@ -1,4 +1,7 @@
-"""The command `ivi`. Imports torch only where a command needs it, so that the others answer at once."""
+"""The command `ivi`, which answers at once.
+
+`ivi --help` imports every module of `benchmarks.commands`: they import what a command needs inside of it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,6 @@ from rich.text import Text
 from baselines.names import UserError
 from benchmarks.commands import board, cost, data, library, suites
 from benchmarks.commands.options import errors
-from benchmarks.data.spec import DataError
-from leaderboard.record import RecordError
 from leaderboard.views.text import plain
 
 app = typer.Typer(
@@ -50,12 +51,21 @@ def main() -> None:
     """Entry point: bad input is one line on stderr and exit code 2."""
     try:
         app()
-    except (UserError, DataError, RecordError, OSError) as error:  # OSError: a full disk, a folder that vanished
+    except (ValueError, OSError) as error:  # OSError: a full disk, a folder that vanished
+        if not _is_bad_input(error):
+            raise
         errors.print(Text.assemble(("error: ", "bold red"), plain(str(error))), soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         errors.print("interrupted: finished runs are kept; the same command goes on from here")
         sys.exit(130)
+
+
+def _is_bad_input(error: Exception) -> bool:
+    from benchmarks.data.spec import DataError
+    from leaderboard.record import RecordError
+
+    return isinstance(error, UserError | DataError | RecordError | OSError)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,23 @@
-"""What the command shows on a terminal."""
+"""What the command shows on a terminal. Each view imports what it alone needs, so that a list comes at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from baselines.registry import known_methods, unavailable
-from baselines.registry import variants as named_variants
-from baselines.spec import parse
-from benchmarks.results import DONE, estimates
-from benchmarks.runs import Run
-from benchmarks.suite import load_suite, load_task, names
-from leaderboard.columns import GROUPS, every
-from leaderboard.record import Record
-from leaderboard.store import latest
+if TYPE_CHECKING:
+    from benchmarks.runs import Run
+    from leaderboard.record import Record
 
 
 def tasks() -> Table:
     """Every task that comes with the package."""
+    from benchmarks.suite import load_task, names
+
     view = _table("task", "version", "model", "description")
     for task in map(load_task, names("task")):
         view.add_row(task.name, str(task.version), task.model.name, task.description)
@@ -29,6 +26,9 @@ def tasks() -> Table:
 
 def suites() -> Table:
     """Every suite that comes with the package."""
+    from baselines.spec import parse
+    from benchmarks.suite import load_suite, names
+
     view = _table("suite", "tasks", "methods", "seeds", "description")
     for suite in map(load_suite, names("suite")):
         methods = ", ".join(dict.fromkeys(parse(text).name for text in suite.methods))
@@ -40,11 +40,13 @@ def suites() -> Table:
 
 def methods() -> Table:
     """Every installed method with its hyperparameters, the named variants, and what is declared but cannot be used."""
+    from baselines.registry import known_methods, unavailable, variants
+
     view = _table("method", "what", "parameters")
     for method in known_methods().values():
         parameters = ", ".join(f"{key}={value}" for key, value in method.defaults.items())
         view.add_row(Text(method.name), Text(method.summary), Text(parameters))  # a stranger's words are no markup
-    for name, spec in named_variants().items():
+    for name, spec in variants().items():
         view.add_row(name, f"short for {spec}", "")
     for name, reason in unavailable().items():
         view.add_row(Text(name), Text(f"unavailable: {reason}", style="yellow"), "")
@@ -53,6 +55,9 @@ def methods() -> Table:
 
 def plan(runs: Sequence[Run], records: list[Record]) -> Group:
     """Every run with its state and what it may take."""
+    from benchmarks.results import DONE, estimates
+    from leaderboard.shelf import latest
+
     view = _table("run", "task", "method", "seed", "state", "seconds")
     found, seconds = latest(records), estimates(runs, records)
     left = 0.0
@@ -82,6 +87,8 @@ def plan(runs: Sequence[Run], records: list[Record]) -> Group:
 
 def columns() -> Table:
     """Every column that a table may have, and the names that stand for several."""
+    from leaderboard.columns import GROUPS, every
+
     view = _table("column", "title")
     for one in every():
         view.add_row(one.key, one.title)

@@ -119,7 +119,7 @@ class OldRecord(_Part):
     status: Status
     metrics: dict[str, dict[str, float]] = {}
     cost: OldCost | None = None
-    audit: OldAudit = OldAudit()
+    audit: OldAudit = Field(default_factory=OldAudit)
     environment: OldEnvironment
     predictions: OldPredictions | None = None
     error: OldError | None = None

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 from collections.abc import Mapping
-from functools import cached_property
-from typing import Annotated, Any, Literal
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RULES = 2
 """Grows when the rules of comparison (docs/rules.md) change what a number means; part of every run's identity."""
@@ -22,20 +33,24 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
-def _shallow(value: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-    level: list[Any] = [value]
+_JSON = (str, int, float, bool, type(None))
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    level: list[Any] = [value] if value else []
     for _ in range(DEEPEST):
-        level = [one for part in level for one in _inside(part) if isinstance(one, dict | list)]
+        inner = [one for part in level for one in (part.values() if isinstance(part, dict) else part)]
+        level = [one for one in inner if isinstance(one, dict | list)]
+        if not all(isinstance(one, _JSON) for one in inner if not isinstance(one, dict | list)):
+            raise ValueError("holds what JSON has no name for")
+        if not all(isinstance(key, str) for one in level if isinstance(one, dict) for key in one):
+            raise ValueError("holds keys that are no text")
         if not level:
             return value
     raise ValueError(f"nested more than {DEEPEST} levels deep")
 
 
-def _inside(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value
-
-
-Values = Annotated[dict[str, JsonValue], AfterValidator(_shallow)]
+Values = Annotated[dict[str, Any], AfterValidator(_plain)]
 """Free values of a config: JSON, not nested deeply."""
 
 
@@ -43,6 +58,42 @@ class Part(BaseModel):
     """A frozen part of what is kept; unknown fields are refused, NaN and infinities are strings in JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", defer_build=True)
+
+    def __copy__(self) -> Self:
+        """Without what was computed from the fields: `model_copy` changes them."""
+        copied = super().__copy__()
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
+
+
+_MOST = 4096
+
+
+class Recurring:
+    """For parts that many records have in common: as many as are alike in JSON become one object, validated once.
+
+    Of ten thousand records, most of the time would go into the same task again and again.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Any] = {}
+
+    def __call__(self, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """The part of ``value``; from JSON, the one that was made of the same before."""
+        if info.mode != "json":
+            return validate(value)
+        try:
+            key = marshal.dumps(value, 2)  # of version 2: equal bytes are equal values of equal types, in one order
+        except ValueError:  # too deep, or text that UTF-8 cannot hold
+            return validate(value)
+        found = self._known.get(key)
+        if found is None:
+            found = validate(value)
+            if len(self._known) == _MOST:
+                self._known.clear()
+            self._known[key] = found
+        return found
 
 
 class DataIdentity(Part):
@@ -66,6 +117,11 @@ class TaskIdentity(Part):
     recipe: Values
     evaluation: Values
 
+    @cached_property
+    def canonical(self) -> str:
+        """Its canonical JSON."""
+        return _canonical(self.model_dump())
+
 
 class MethodIdentity(Part):
     """The method: ``source`` is the SHA-256 of its file; ``package`` is None for one that was loaded from a path."""
@@ -76,41 +132,48 @@ class MethodIdentity(Part):
     source: Sha256
     resolved: Values
 
+    @cached_property
+    def canonical(self) -> str:
+        """Its canonical JSON."""
+        return _canonical(self.model_dump())
+
 
 class Identity(Part):
     """All that decides a run's numbers but for the code and the machine, which its environment names."""
 
     rules: Count = RULES
-    task: TaskIdentity
-    method: MethodIdentity
+    task: Annotated[TaskIdentity, WrapValidator(Recurring())]
+    method: Annotated[MethodIdentity, WrapValidator(Recurring())]
     seed: Count
     device: Literal["cpu", "cuda"] = "cpu"
 
     @cached_property
     def run_id(self) -> str:
         """First twelve digits of the SHA-256 of the canonical JSON: equal runs have equal ids on every machine."""
-        return self._hashed(f'"seed":{self.seed},')
+        method, task = self.method.canonical, self.task.canonical
+        return _short(
+            f'{{"device":"{self.device}","method":{method},"rules":{self.rules},"seed":{self.seed},"task":{task}}}'
+        )
 
-    @cached_property
+    @property
     def row(self) -> str:
         """The same without the seed: what the runs of one row have in common."""
-        return self._hashed("")
+        return _row(self.device, self.method.canonical, self.rules, self.task.canonical)
 
-    @cached_property
+    @property
     def setting(self) -> str:
         """The same without method and seed: what the runs of one comparison have in common."""
-        device, _, rules, task = self._parts
-        return _sha(f'{{"device":{device},"rules":{rules},"task":{task}}}')[:12]
+        return _setting(self.device, self.rules, self.task.canonical)
 
-    @cached_property
-    def _parts(self) -> tuple[str, str, str, str]:
-        """Canonical JSON of device, method, rules and task: one dump serves three hashes, for ten thousand records."""
-        method, task = _canonical(self.method.model_dump()), _canonical(self.task.model_dump())
-        return f'"{self.device}"', method, str(self.rules), task
 
-    def _hashed(self, seed: str) -> str:
-        device, method, rules, task = self._parts
-        return _sha(f'{{"device":{device},"method":{method},"rules":{rules},{seed}"task":{task}}}')[:12]
+@lru_cache(maxsize=_MOST)
+def _row(device: str, method: str, rules: int, task: str) -> str:
+    return _short(f'{{"device":"{device}","method":{method},"rules":{rules},"task":{task}}}')
+
+
+@lru_cache(maxsize=_MOST)
+def _setting(device: str, rules: int, task: str) -> str:
+    return _short(f'{{"device":"{device}","rules":{rules},"task":{task}}}')
 
 
 def digest(value: Any) -> str:
@@ -120,6 +183,8 @@ def digest(value: Any) -> str:
 
 def array_sha256(array: np.ndarray) -> str:
     """SHA-256 of an array: of its type and shape as text, then of its numbers in C order, little-endian."""
+    import numpy as np
+
     array = np.ascontiguousarray(array)
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     hashed = hashlib.sha256(f"{array.dtype.name} {tuple(array.shape)}".encode())
@@ -136,6 +201,10 @@ def _canonical(value: Any) -> str:
 
 def _sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _short(text: str) -> str:
+    return _sha(text)[:12]
 
 
 def content_of(sets: Mapping[str, Any]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
+
+from leaderboard.student import detectable_shift, two_sided
 
 LEVEL = 0.95
 """Of every interval and test."""
@@ -15,11 +17,9 @@ POWER = 0.8
 
 def p_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """[pairs]: p of the paired t test of the rows of ``a`` and ``b``, [pairs, seeds], finite."""
-    from scipy.special import stdtr
-
     means, error = np.mean(a - b, axis=1), paired_errors(a, b)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = 2.0 * stdtr(a.shape[1] - 1, -np.abs(means) / error)
+        p = two_sided(a.shape[1] - 1, means / error)
     return np.where(error == 0.0, np.where(means == 0.0, 1.0, 0.0), p)
 
 
@@ -41,6 +41,24 @@ def common_seeds(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[np.nda
     if not a.keys() & b.keys():
         raise ValueError("no seed in common, so no paired difference")
     return _values(a, b)
+
+
+def blocks(
+    values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What the ``pairs`` measured on their common seeds, in order: two arrays of [pairs of the block, seeds].
+
+    One block where all methods have the same seeds, as in most tables: their pairs are then computed at once.
+    """
+    names = dict.fromkeys(name for pair in pairs for name in pair)
+    seeds = sorted(values[next(iter(names))]) if names else []
+    if any(values[name].keys() != set(seeds) for name in names):
+        for a, b in pairs:
+            mine, other = _values(values[a], values[b])
+            yield mine[None], other[None]
+    elif pairs:
+        row = {name: np.array([values[name][seed] for seed in seeds], np.float64) for name in names}
+        yield np.stack([row[a] for a, _ in pairs]), np.stack([row[b] for _, b in pairs])
 
 
 def _values(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -65,18 +83,14 @@ def detectable_difference(values: Mapping[str, Mapping[int, float]]) -> float:
     Args:
         values: by method, the metric by seed.
     """
-    from scipy.special import nctdtr, stdtrit  # not scipy.optimize, which takes longer to import than a table to show
-
     finite = {name: v for name, v in values.items() if v and np.isfinite(list(v.values())).all()}
-    pairs = [pair for a, b in combinations(finite, 2) if len((pair := _values(finite[a], finite[b]))[0]) > 1]
-    if not pairs:
+    degrees, squares = [np.empty(0, int)], [np.empty(0)]
+    for a, b in blocks(finite, list(combinations(finite, 2))):
+        if (n := a.shape[1]) > 1:
+            degrees.append(np.full(len(a), n - 1))
+            squares.append(paired_errors(a, b) ** 2 * n)
+    weights = np.concatenate(degrees)
+    if not len(weights):
         return float("nan")
-    degrees = np.array([len(a) - 1 for a, _ in pairs])
-    squares = [paired_errors(a[None], b[None])[0] ** 2 * len(a) for a, b in pairs]
-    spread, n = np.sqrt(np.average(squares, weights=degrees)), int(degrees.min()) + 1
-    critical = stdtrit(n - 1, 0.5 + LEVEL / 2)
-    low, shift = 0.0, 2.0 * critical + 5.0
-    for _ in range(60):  # halved to the last bit: the power grows with the noncentrality
-        middle = (low + shift) / 2.0
-        low, shift = (low, middle) if 1.0 - nctdtr(n - 1, middle, critical) > POWER else (middle, shift)
-    return float(shift * spread / np.sqrt(n))
+    n, spread = int(weights.min()) + 1, np.sqrt(np.average(np.concatenate(squares), weights=weights))
+    return float(detectable_shift(n - 1, LEVEL, POWER) * spread / np.sqrt(n))

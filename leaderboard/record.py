@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WrapValidator, model_validator
 
-from leaderboard.identity import RULES, Count, Identity, Part, Sha256, Values
+from leaderboard.identity import RULES, Count, Identity, Part, Recurring, Sha256, Values
 
 SCHEMA = 2
 """Grows with every change of the fields below; every schema ever written still reads."""
@@ -163,13 +163,13 @@ class Record(Part):
     label: Label
     attempt: Annotated[int, Field(ge=1, le=10_000)] = 1
     status: Status
-    sets: dict[SetName, SetInfo] = {}
+    sets: Annotated[dict[SetName, SetInfo], WrapValidator(Recurring())] = {}
     cost: Cost | None = None
-    audit: Audit = Audit()
+    audit: Audit = Field(default_factory=Audit)  # an instance would build the schema twice
     environment: Environment
     predictions: PredictionsInfo | None = None
     tuning: Tuning | None = None
-    origin: Origin = Origin()
+    origin: Origin = Field(default_factory=Origin)
     error: Error | None = None
 
     @property

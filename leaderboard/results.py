@@ -12,7 +12,7 @@ from leaderboard.identity import TaskIdentity
 from leaderboard.plan import is_base
 from leaderboard.record import Cost, Environment, Record
 from leaderboard.scores import Scores, ScoresError, read_scores, scores_path
-from leaderboard.shelf import PREDICTIONS, Finding, Shelf, beside, read_all
+from leaderboard.shelf import PREDICTIONS, Finding, Shelf, beside, many_objects, read_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +103,8 @@ def stack_of(one: Result | Environment | OldEnvironment) -> tuple[tuple[str, str
 
 def load_results(folder: Path) -> Results:
     """Every result below ``folder``. A table reads scores only: it opens no predictions."""
-    return results_of(read_all(folder))
+    with many_objects():
+        return results_of(read_all(folder))
 
 
 def results_of(shelf: Shelf) -> Results:

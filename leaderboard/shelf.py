@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeVar
@@ -62,6 +63,10 @@ class Shelf:
     findings: list[Finding]
 
 
+class NoFile(RecordError):
+    """There is no such file."""
+
+
 class Attempted(Protocol):
     """A record of any schema, or a result."""
 
@@ -95,9 +100,8 @@ def read_all(folder: Path) -> Shelf:
     A file that looks like a record (``....1.json``) and cannot be read is a finding. Links, pipes and devices are not
     opened, and nothing larger than `LARGEST`.
     """
-    shelf, collecting = Shelf([], [], [], []), gc.isenabled()
-    gc.disable()  # it would look through the growing list again and again: half the time of 10,000 records
-    try:
+    shelf = Shelf([], [], [], [])
+    with many_objects():
         for path in sorted(_candidates(str(folder))):
             try:
                 record = parsed(read_bytes(path))
@@ -109,11 +113,20 @@ def read_all(folder: Path) -> Shelf:
             else:
                 shelf.records.append(record)
                 shelf.paths.append(Path(path))
+    return shelf
+
+
+@contextmanager
+def many_objects() -> Iterator[None]:
+    """Garbage is not looked for while the block makes objects that stay: of 10,000 records it takes half the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
         gc.freeze()
     finally:
         if collecting:
             gc.enable()
-    return shelf
 
 
 def read(path: Path) -> Record | OldRecord:
@@ -132,11 +145,14 @@ def read_bytes(path: str) -> bytes:
     """The bytes of a regular file of bounded size.
 
     Raises:
+        NoFile: there is none of that name.
         RecordError: it is none; without the path.
     """
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise NoFile(f"cannot be read: {error.strerror}") from None
         reason = "is a link" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
         raise RecordError(reason) from None
     try:

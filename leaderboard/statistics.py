@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leaderboard.pairs import LEVEL, common_seeds, detectable_difference, p_values, paired_errors
+from leaderboard.pairs import LEVEL, blocks, common_seeds, detectable_difference, p_values, paired_errors
 from leaderboard.ranks import Ranks, average_ranks
+from leaderboard.student import half_width
 
 __all__ = [
     "LEVEL",
@@ -84,8 +85,6 @@ def t_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> In
     Raises:
         ValueError: no values.
     """
-    from scipy.special import stdtrit  # here and not scipy.stats: the table must start at once
-
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) == 0:
         raise ValueError(f"values has shape {array.shape}: need [n >= 1]")
@@ -95,7 +94,7 @@ def t_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> In
     mean = float(np.mean(array))
     if len(array) == 1:
         return Interval(mean, float("nan"), float("nan"))
-    half = stdtrit(len(array) - 1, 0.5 + level / 2) * np.std(array, ddof=1) / np.sqrt(len(array))
+    half = half_width(len(array) - 1, level) * np.std(array, ddof=1) / np.sqrt(len(array))
     return Interval(mean, float(mean - half), float(mean + half))
 
 
@@ -114,15 +113,13 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     Raises:
         ValueError: no seed in common.
     """
-    from scipy.special import stdtrit
-
     mine, other = common_seeds(a, b)
     with np.errstate(invalid="ignore"):  # infinity less infinity is NaN
         differences = mine - other
     if len(differences) < 2 or not np.isfinite(differences).all():
         return t_interval(differences, level)
     mean = float(np.mean(differences))
-    half = float(stdtrit(len(differences) - 1, 0.5 + level / 2) * paired_errors(mine[None], other[None])[0])
+    half = float(half_width(len(differences) - 1, level) * paired_errors(mine[None], other[None])[0])
     return Interval(mean, mean - half, mean + half)
 
 
@@ -267,14 +264,9 @@ def item_interval(
 
 
 def _pair_p_values(values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
-    """`paired_p` of each pair, 1 where fewer than two seeds are common; all at once where all have the same seeds."""
-    names = {name for pair in pairs for name in pair}
-    seeds = next((values[name].keys() for name in names), {}.keys())
-    if len(seeds) < 2 or any(values[name].keys() != seeds for name in names):
-        common = [len(values[a].keys() & values[b].keys()) for a, b in pairs]
-        return [paired_p(values[a], values[b]) if n > 1 else 1.0 for n, (a, b) in zip(common, pairs, strict=True)]
-    rows = {name: np.array([values[name][seed] for seed in sorted(seeds)], np.float64) for name in names}
-    return p_values(np.stack([rows[a] for a, _ in pairs]), np.stack([rows[b] for _, b in pairs])).tolist()
+    """`paired_p` of each pair of finite values, 1 where fewer than two seeds are common."""
+    found = [p_values(a, b) if a.shape[1] > 1 else np.ones(len(a)) for a, b in blocks(values, pairs)]
+    return np.concatenate(found).tolist() if found else []
 
 
 def _item_means(items: np.ndarray, expected: int | None = None) -> np.ndarray:

@@ -9,17 +9,18 @@ import math
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from baselines.names import UserError, unknown
-from benchmarks.board import Shown, chosen_column, chosen_columns, load, one_task
 from benchmarks.commands.options import RESULTS, bar, chosen_seeds, console, errors
-from leaderboard import table as board
-from leaderboard.results import Result
-from leaderboard.store import write_once
+
+if TYPE_CHECKING:
+    from benchmarks.board import Shown
+    from leaderboard.results import Result
+    from leaderboard.table import Board, Bound
 
 commands = typer.Typer()
 
@@ -80,6 +81,9 @@ def table(
     """Show the table of a suite from its records: mean over seeds ± 95 % t interval; costs as ratios to MAP."""
     if write is not None:
         return _write(write)
+    from benchmarks.board import chosen_column, chosen_columns, load
+    from leaderboard import table as board
+
     shown = load(folder, suite, chosen_seeds(seeds))
     _report(shown)
     chosen = chosen_columns(columns, shown)
@@ -105,11 +109,14 @@ def table(
 
 def show_suite(folder: Path, suite: str, methods: str | None, seeds: str | None) -> None:
     """Show the table of a suite as `ivi table` does."""
+    from benchmarks.board import chosen_column, chosen_columns, load
+    from leaderboard.table import fold
+
     shown = load(folder, suite, chosen_seeds(seeds))
     _report(shown)
     chosen = chosen_columns(None, shown)
     sort = chosen_column("nll", shown.results)
-    made = board.fold(shown.results, shown.plan, chosen, costs=shown.costs, sort=sort, tasks=shown.tasks)
+    made = fold(shown.results, shown.plan, chosen, costs=shown.costs, sort=sort, tasks=shown.tasks)
     _show(Format.terminal, shown.only(made, methods), shown.title, True)
 
 
@@ -123,6 +130,7 @@ def compare(
     folder: Folder = RESULTS,
 ) -> None:
     """Compare two methods: A less B on common seeds with its interval, over test items too, and a plain sentence."""
+    from benchmarks.board import chosen_column, load, one_task
     from leaderboard.compare import compare_methods
     from leaderboard.views.text import plain
 
@@ -218,6 +226,8 @@ def figures(
         from leaderboard.views.drawing import draw
     except ModuleNotFoundError as error:
         raise UserError(f"figures need {error.name}: pip install 'ivi-bench[figures]'") from None
+    from benchmarks.board import load
+
     shown = load(folder, suite, chosen_seeds(seeds))
     _report(shown)
     wanted = _split(methods)
@@ -233,7 +243,7 @@ def figures(
         errors.print(_line(f"left out: {reason}", "yellow"))
 
 
-def _show(format: Format, made: board.Board, title: str, legend: bool) -> None:
+def _show(format: Format, made: Board, title: str, legend: bool) -> None:
     from leaderboard.views.csv import as_csv
     from leaderboard.views.json import as_json
     from leaderboard.views.latex import as_latex
@@ -280,7 +290,10 @@ def _split(text: str | None) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _bound(text: str, results: list[Result]) -> board.Bound:
+def _bound(text: str, results: list[Result]) -> Bound:
+    from benchmarks.board import chosen_column
+    from leaderboard.table import Bound
+
     match = re.fullmatch(r"\s*(\S+?)\s*(<=|>=)\s*(\S+)\s*", text)
     try:
         limit = float(match[3]) if match else math.nan
@@ -288,11 +301,12 @@ def _bound(text: str, results: list[Result]) -> board.Bound:
         limit = math.nan
     if match is None or math.isnan(limit):
         raise UserError(f"--where: {text!r} is not COLUMN<=NUMBER or COLUMN>=NUMBER")
-    return board.Bound(chosen_column(match[1], results), "<=" if match[2] == "<=" else ">=", limit)
+    return Bound(chosen_column(match[1], results), "<=" if match[2] == "<=" else ">=", limit)
 
 
 def _write(path: Path) -> None:
     from benchmarks.documents import filled
+    from leaderboard.store import write_once
 
     try:
         write_once(path, filled(path.read_text(), Path()).encode(), replace=True)

@@ -5,22 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from baselines.names import UserError
-from baselines.registry import known_methods
-from baselines.spec import parse, split
 from benchmarks.commands.options import RESULTS, Device, Out, bar, console
-from benchmarks.machine import chosen_device, cores
-from benchmarks.prepare import prepare
-from benchmarks.suite import load_task
-from leaderboard.cost import CostRecord, MethodCost, quartiles, ratios, write_cost
-from leaderboard.plan import OUR_PACKAGE
-from leaderboard.views.terminal import print_whole
+
+if TYPE_CHECKING:
+    from leaderboard.cost import CostRecord, MethodCost
 
 commands = typer.Typer()
 
@@ -49,6 +43,14 @@ def cost(
 
     The measurement is kept beside the records; tables of the same task and kind of device then show its ratios.
     """
+    from baselines.registry import known_methods
+    from baselines.spec import parse, split
+    from benchmarks.machine import chosen_device, cores
+    from benchmarks.prepare import prepare
+    from benchmarks.suite import load_task
+    from leaderboard.cost import write_cost
+    from leaderboard.plan import OUR_PACKAGE
+
     chosen = load_task(task)
     rounds, steps = rounds or (2 if fast else 5), steps or (40 if fast else 200)
     ours = [name for name, one in known_methods().items() if one.package == OUR_PACKAGE]  # others only if asked for
@@ -72,6 +74,10 @@ def cost(
 
 
 def _show(record: CostRecord) -> None:
+    from rich.table import Table
+
+    from leaderboard.views.terminal import print_whole
+
     kinds = ["fit", "predict", "memory"]
     if any(one.fit_j for one in record.methods):
         kinds[2:2] = ["energy", "predict_energy"]
@@ -90,6 +96,8 @@ def _show(record: CostRecord) -> None:
 
 
 def _cells(one: MethodCost, base: MethodCost, kinds: Sequence[str]) -> list[Text]:
+    from leaderboard.cost import quartiles, ratios
+
     cells = []
     for kind in kinds:
         median, low, high = quartiles(ratios(one, base, kind).values())

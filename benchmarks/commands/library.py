@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
-from rich.table import Table
 
 from benchmarks.commands.options import console
 
@@ -23,6 +21,8 @@ def theory(
 
     Gradient descent, momentum and minibatch one-draw SGD should; Adam should not. Under a minute.
     """
+    from rich.table import Table
+
     from ivi.theory import run_theory
 
     with console.status("training linear models"):
@@ -49,6 +49,8 @@ def transfer(
 ) -> None:
     """Does the best learning rate stay put as networks grow wider? Standard against maximal-update parametrization."""
     import torch
+    from rich.progress import Progress
+    from rich.table import Table
 
     from benchmarks.data import load
     from benchmarks.data.spec import read_spec

@@ -6,20 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from baselines.names import UserError
-from baselines.spec import distinct, parse, split
-from benchmarks.machine import chosen_device
-from benchmarks.prepare import prepare
-from benchmarks.results import planned
-from benchmarks.runs import Run, runs_of
-from benchmarks.suite import Suite, load_suite, load_task
-from leaderboard.plan import Plan
+
+if TYPE_CHECKING:
+    from benchmarks.runs import Run
+    from benchmarks.suite import Suite
+    from leaderboard.plan import Plan
 
 console = Console()
 errors = Console(stderr=True)
@@ -51,12 +48,20 @@ class Chosen:
 
     def plan(self) -> Plan:
         """What the folder of the records is about: the whole suite, and what was asked for beside it."""
+        from benchmarks.results import planned
+
         runs = {run.run_id: run for run in [*self.whole, *self.runs]}
         return planned(self.suite.name, self.suite.description, list(runs.values()))
 
 
 def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None) -> Chosen:
     """The suite, with what the command line changes in it, and its runs; its data are sealed if they are not yet."""
+    from baselines.spec import distinct, parse, split
+    from benchmarks.machine import chosen_device
+    from benchmarks.prepare import prepare
+    from benchmarks.runs import runs_of
+    from benchmarks.suite import load_suite, load_task
+
     whole, where = load_suite(suite), chosen_device(device)
     changes: dict[str, Any] = {}
     if seeds is not None:
@@ -87,6 +92,8 @@ def chosen_seeds(text: str | None) -> tuple[int, ...] | None:
 @contextmanager
 def bar(name: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr while the block runs, nothing where that is no terminal; takes (done, total)."""
+    from rich.progress import Progress
+
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         shown = progress.add_task(name, total=None)
         yield lambda done, total: progress.update(shown, completed=done, total=total)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from baselines.names import UserError
-from baselines.spec import parse
-from benchmarks import views
 from benchmarks.commands.board import show_suite
 from benchmarks.commands.options import (
     RESULTS,
+    Chosen,
     Device,
     Extra,
     Methods,
@@ -24,9 +24,6 @@ from benchmarks.commands.options import (
     console,
     errors,
 )
-from benchmarks.results import DONE, Todo
-from benchmarks.suite import load_task
-from leaderboard.store import latest, read_all
 
 commands = typer.Typer()
 
@@ -43,6 +40,8 @@ class Kind(StrEnum):
 @commands.command("list")
 def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     """Show what there is: tasks, methods, suites, or the columns of a table."""
+    from benchmarks import views
+
     shown = {"tasks": views.tasks, "methods": views.methods, "suites": views.suites, "columns": views.columns}
     console.print(shown[kind]())
 
@@ -57,6 +56,9 @@ def plan_(
     method: Extra = None,
 ) -> None:
     """Show the runs that a suite means, which of them are done, and how long the others may take."""
+    from benchmarks import views
+    from leaderboard.shelf import read_all
+
     runs = chosen_runs(suite, methods, seeds, device, method).runs
     console.print(views.plan(runs, read_all(out).records))
 
@@ -82,6 +84,7 @@ def run(
     it stopped. Exit code 1 if a run of the suite has failed.
     """
     from benchmarks.execute import make_runs
+    from benchmarks.results import Todo
 
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be at least 1, not {jobs}")
@@ -93,21 +96,25 @@ def run(
     try:
         make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan())
     except KeyboardInterrupt:
-        done = latest(read_all(out).records)
-        count = sum(one.run_id in done and done[one.run_id].status in DONE for one in chosen.runs)
-        errors.print(
-            f"interrupted: {count} of {len(chosen.runs)} runs are done and kept; the same command goes on here"
-        )
+        done, _ = _ended(chosen, out)
+        errors.print(f"interrupted: {done} of {len(chosen.runs)} runs are done and kept; the same command goes on here")
         raise typer.Exit(130) from None
     labels = ",".join(dict.fromkeys(one.method.label for one in chosen.runs))
     show_suite(out, chosen.suite.name, None if methods is None else labels, seeds)
-    found = latest(read_all(out).records)
-    failed = [one for one in chosen.runs if one.run_id in found and found[one.run_id].status not in DONE]
+    _, failed = _ended(chosen, out)
     if failed:
-        errors.print(
-            f"{len(failed)} of {len(chosen.runs)} runs failed; their records say why. Repeat them with --retry."
-        )
+        errors.print(f"{failed} of {len(chosen.runs)} runs failed; their records say why. Repeat them with --retry.")
         raise typer.Exit(1)
+
+
+def _ended(chosen: Chosen, out: Path) -> tuple[int, int]:
+    """How many of the runs are done, and how many have failed."""
+    from benchmarks.results import DONE
+    from leaderboard.shelf import latest, read_all
+
+    found = latest(read_all(out).records)
+    ends = [found[one.run_id].status in DONE for one in chosen.runs if one.run_id in found]
+    return sum(ends), len(ends) - sum(ends)
 
 
 @commands.command()
@@ -118,6 +125,9 @@ def check(
     ] = None,
 ) -> None:
     """Check a method, built-in or your own, against the contract: each check is named after the fact it establishes."""
+    from baselines.spec import parse
+    from benchmarks.suite import load_task
+
     spec = parse(method)
     for name in task or ():
         load_task(name)  # a misspelt one is said before torch is loaded

@@ -121,3 +121,25 @@ def test_free_values_are_not_nested_deeply():
 def test_any_text_of_an_error_can_be_kept(text):
     one = made(status="failed", error=Error(reason=text), origin=Origin(who=text))
     assert Record.model_validate_json(one.model_dump_json()) == one
+
+
+def test_a_changed_copy_has_the_identity_of_what_it_says():
+    one = identity(seed=0)
+    before = one.run_id, one.row, one.task.canonical
+    other = one.model_copy(update={"seed": 1, "task": one.task.model_copy(update={"name": "another"})})
+    assert other.run_id == identity(seed=1, task="another").run_id != before[0]
+    assert other.row == identity(task="another").row != before[1]
+    assert (one.run_id, one.row, one.task.canonical) == before
+
+
+def test_records_of_one_task_share_what_they_have_in_common_and_nothing_else():
+    first, second = (Record.model_validate_json(made(seed=seed).model_dump_json()) for seed in (0, 1))
+    other = Record.model_validate_json(made(task=task_identity(recipe={"epochs": 3.0})).model_dump_json())
+    assert first.identity.task is second.identity.task and first.run_id != second.run_id
+    assert isinstance(other.identity.task.recipe["epochs"], float) and first.run_id != other.run_id
+
+
+@pytest.mark.parametrize("value", [{"a": object()}, {"a": [b"bytes"]}, {"a": {1: 2}}, {"a": (1, 2)}])
+def test_a_free_value_that_json_has_no_name_for_is_refused(value):
+    with pytest.raises(ValidationError, match="JSON has no name for|no text"):
+        identity(resolved=value)
