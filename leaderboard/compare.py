@@ -49,6 +49,8 @@ def compare_methods(
     methods: tuple[str, str],
     column: Column,
     costs: Sequence[CostRecord | OldCostRecord] = (),
+    *,
+    over_items: bool = True,
 ) -> tuple[list[TaskComparison], list[LeftOut]]:
     """Compare two methods on every task on which runs of theirs may stand beside each other.
 
@@ -57,6 +59,7 @@ def compare_methods(
         methods: labels, or names of rows; the difference is the first less the second.
         column: the metric, or a cost as its ratio to MAP: alternated where `ivi cost` measured both, else of the runs.
         costs: measurements of `ivi cost`.
+        over_items: whether the interval over test items is made too, for which all predictions are read.
 
     Raises:
         ValueError: a predictions file is damaged.
@@ -69,7 +72,7 @@ def compare_methods(
         if not first or not second:
             continue
         one, other, reasons = _pair(first, second)
-        compared = _compared(one, other, methods, column, rows, costs) if one and other else None
+        compared = _compared(one, other, methods, column, rows, costs, over_items) if one and other else None
         if compared is None:
             left_out.append(LeftOut(task, tuple(reasons)))
         else:
@@ -117,6 +120,7 @@ def _compared(
     column: Column,
     rows: Sequence[Group],
     costs: Sequence[CostRecord | OldCostRecord],
+    over_items: bool,
 ) -> TaskComparison | None:
     seeds = _common(one, other)
     a, b = ({seed: row.ok[seed] for seed in seeds} for row in (one, other))
@@ -125,7 +129,7 @@ def _compared(
     if not common:
         return None
     over_seeds = compare(values[0], values[1], methods, column.key, column.better)
-    items, sentence = _items(column, list(a.values()), list(b.values()))
+    items, sentence = _items(column, list(a.values()), list(b.values())) if over_items else (None, "not asked for")
     mine, theirs = (float(np.mean([side[i] for i in common])) for side in values)
     return TaskComparison(one.task, (mine, theirs), over_seeds, items, sentence)
 

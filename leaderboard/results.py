@@ -41,6 +41,7 @@ class Result:
         notes: what a reader of its row should know.
         likelihood: as in the task's identity.
         identity: the task's; None in the first edition.
+        started: when it was made, as ISO 8601.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Result:
     classes: int | None = None
     test_size: int | None = None
     identity: TaskIdentity | None = field(default=None, repr=False)
+    started: str = ""
 
     @property
     def predictions(self) -> Path:
@@ -136,7 +138,8 @@ def _scored(path: Path, record: Record) -> tuple[Scores | None, str, Finding | N
 def frame(results: Iterable[Result]) -> pd.DataFrame:
     """Results as a table of pandas: a row for every run, a column for every metric, named as in `ivi table`.
 
-    Columns: task, version, method, seed, status, device, doubt, then ``test:nll`` and so on; NaN where not measured.
+    Columns: task, version, method, seed, status, device, doubt, run_id, row, attempt, reason, started, is_history, then
+    ``test:nll`` and so on; NaN where not measured.
     """
     import pandas as pd
 
@@ -144,6 +147,8 @@ def frame(results: Iterable[Result]) -> pd.DataFrame:
     for one in results:
         names = {"task": one.task, "version": one.version, "method": one.label, "seed": one.seed}
         names |= {"status": one.status, "device": one.device_name, "doubt": one.doubt}
+        names |= {"run_id": one.run_id, "row": one.row, "attempt": one.attempt, "reason": one.reason}
+        names |= {"started": one.started, "is_history": one.is_history}
         rows.append(names | {f"{name}:{key}": value for name, row in one.metrics.items() for key, value in row.items()})
     return pd.DataFrame(rows)
 
@@ -178,6 +183,7 @@ def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = ""
         classes=identity.task.outputs if identity.task.likelihood == "categorical" else None,
         test_size=test.n if test else None,
         identity=identity.task,
+        started=record.environment.started,
     )
 
 
@@ -205,6 +211,7 @@ def old_result(path: Path, record: OldRecord) -> Result:
         stack=stack_of(environment),
         doubt=REASON,
         is_history=True,
+        started=environment.started,
     )
 
 
