@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Collection
@@ -16,7 +17,7 @@ from leaderboard.record import RecordError
 from leaderboard.results import Result, load_results
 from leaderboard.rows import Group, groups_of
 from leaderboard.shelf import Finding
-from leaderboard.table import Board
+from leaderboard.table import Board, Bound
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -139,3 +140,15 @@ def chosen_column(name: str, results: list[Result]) -> Column:
         raise unknown("column", error.name, error.known) from None
     except ValueError as error:
         raise UserError(f"{error}: no shifted sets were predicted" if name == "shift" else str(error)) from None
+
+
+def bound(text: str, results: list[Result]) -> Bound:
+    """What ``text`` means: ``COLUMN<=NUMBER`` or ``COLUMN>=NUMBER``."""
+    match = re.fullmatch(r"\s*(\S+?)\s*(<=|>=)\s*(\S+)\s*", text)
+    try:
+        limit = float(match[3]) if match else math.nan
+    except ValueError:
+        limit = math.nan
+    if match is None or math.isnan(limit):
+        raise UserError(f"--where: {text!r} is not COLUMN<=NUMBER or COLUMN>=NUMBER")
+    return Bound(chosen_column(match[1], results), "<=" if match[2] == "<=" else ">=", limit)

@@ -34,7 +34,7 @@ def half_width(degrees: int, level: float) -> float:
     low, high = 0.0, 1.0
     while two_sided(degrees, high) > 1.0 - level:
         low, high = high, 2.0 * high
-    return _crossing(low, high, lambda t: two_sided(degrees, t) <= 1.0 - level)
+    return _crossing(low, high, lambda t: bool(two_sided(degrees, t) <= 1.0 - level))
 
 
 @lru_cache(maxsize=1024)

@@ -5,7 +5,6 @@ They read the folder alone, records and the plan beside them: no suite, no entry
 
 from __future__ import annotations
 
-import math
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -19,8 +18,7 @@ from benchmarks.commands.options import RESULTS, bar, chosen_seeds, console, err
 
 if TYPE_CHECKING:
     from benchmarks.board import Shown
-    from leaderboard.results import Result
-    from leaderboard.table import Board, Bound
+    from leaderboard.table import Board
 
 commands = typer.Typer()
 
@@ -81,13 +79,13 @@ def table(
     """Show the table of a suite from its records: mean over seeds ± 95 % t interval; costs as ratios to MAP."""
     if write is not None:
         return _write(write)
-    from benchmarks.board import chosen_column, chosen_columns, load
+    from benchmarks.board import bound, chosen_column, chosen_columns, load
     from leaderboard import table as board
 
     shown = load(folder, suite, chosen_seeds(seeds))
     _report(shown)
     chosen = chosen_columns(columns, shown)
-    bounds = [_bound(text, shown.results) for text in _split(where)]
+    bounds = [bound(text, shown.results) for text in _split(where)]
     fold = board.fold_runs if runs else board.fold
     made = fold(
         shown.results,
@@ -288,20 +286,6 @@ def _split(text: str | None) -> list[str]:
         return []
     parts = re.split(r",(?![^()]*\))", text)
     return [part.strip() for part in parts if part.strip()]
-
-
-def _bound(text: str, results: list[Result]) -> Bound:
-    from benchmarks.board import chosen_column
-    from leaderboard.table import Bound
-
-    match = re.fullmatch(r"\s*(\S+?)\s*(<=|>=)\s*(\S+)\s*", text)
-    try:
-        limit = float(match[3]) if match else math.nan
-    except ValueError:
-        limit = math.nan
-    if match is None or math.isnan(limit):
-        raise UserError(f"--where: {text!r} is not COLUMN<=NUMBER or COLUMN>=NUMBER")
-    return Bound(chosen_column(match[1], results), "<=" if match[2] == "<=" else ">=", limit)
 
 
 def _write(path: Path) -> None:
