@@ -14,6 +14,7 @@ from baselines.names import UserError
 from benchmarks.commands.options import RESULTS, Device, Out, bar, console
 
 if TYPE_CHECKING:
+    from baselines.spec import MethodSpec
     from leaderboard.cost import CostRecord, MethodCost
 
 commands = typer.Typer()
@@ -43,18 +44,13 @@ def cost(
 
     The measurement is kept beside the records; tables of the same task and kind of device then show its ratios.
     """
-    from baselines.registry import known_methods
-    from baselines.spec import parse, split
     from benchmarks.machine import chosen_device, cores
     from benchmarks.prepare import prepare
     from benchmarks.suite import load_task
     from leaderboard.cost import write_cost
-    from leaderboard.plan import OUR_PACKAGE
 
-    chosen = load_task(task)
+    chosen, specs = load_task(task), _specs(methods)
     rounds, steps = rounds or (2 if fast else 5), steps or (40 if fast else 200)
-    ours = [name for name, one in known_methods().items() if one.package == OUR_PACKAGE]  # others only if asked for
-    specs = [parse(text) for text in (split(methods) if methods is not None else ours)]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -71,6 +67,16 @@ def cost(
     path = write_cost(out, record)
     _show(record)
     console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def _specs(methods: str | None) -> list[MethodSpec]:
+    """The methods that are named; without names ours alone: a stranger's runs where it is asked for."""
+    from baselines.registry import known_methods
+    from baselines.spec import parse, split
+    from leaderboard.plan import OUR_PACKAGE
+
+    ours = [name for name, one in known_methods().items() if one.package == OUR_PACKAGE]
+    return [parse(text) for text in (split(methods) if methods is not None else ours)]
 
 
 def _show(record: CostRecord) -> None:

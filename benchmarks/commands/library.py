@@ -62,14 +62,8 @@ def transfer(
     assert images.labels is not None
     with Progress(console=console, transient=True) as bars:
         bar = bars.add_task("training networks", total=None)
-        result = run_transfer(
-            images.inputs,
-            images.labels,
-            out,
-            fast,
-            seed,
-            progress=lambda done, total: bars.update(bar, completed=done, total=total),
-        )
+        show = lambda done, total: bars.update(bar, completed=done, total=total)  # noqa: E731
+        result = run_transfer(images.inputs, images.labels, out, fast, seed, progress=show)
     table = Table("optimizer", "parametrization", "drift of the best learning rate, octaves", box=None)
     for optimizer in ("sgd", "adam"):
         for name, summary in result[optimizer].items():
