@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,10 +52,7 @@ def cost(
 
     chosen, specs = load_task(task), _specs(methods)
     rounds, steps = rounds or (2 if fast else 5), steps or (40 if fast else 200)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
+    _make(out)
     where, data = chosen_device(device), prepare(chosen)
     for name, level in (("KINETO_LOG_LEVEL", "99"), ("TORCH_CPP_LOG_LEVEL", "3")):
         os.environ.setdefault(name, level)  # before torch is imported: its profiler writes to stderr
@@ -67,6 +65,13 @@ def cost(
     path = write_cost(out, record)
     _show(record)
     console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
 
 
 def _specs(methods: str | None) -> list[MethodSpec]:
