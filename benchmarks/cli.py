@@ -12,6 +12,9 @@ from benchmarks.commands.options import errors
 from benchmarks.data.spec import DataError
 from leaderboard.record import RecordError
 
+INTERRUPTED = 130
+"""Exit code that typer makes of Ctrl-C, without a word."""
+
 app = typer.Typer(
     name="ivi",
     no_args_is_help=True,
@@ -34,9 +37,10 @@ def main() -> None:
     except OSError as error:  # a full disk, a folder that vanished
         errors.print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("interrupted: finished runs are kept; the same command goes on from here")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            errors.print("interrupted: finished runs are kept; the same command goes on from here", soft_wrap=True)
+        raise
 
 
 def _escaped(error: Exception) -> str:
