@@ -17,6 +17,9 @@ from benchmarks.commands import board, cost, data, library, suites
 from benchmarks.commands.options import errors
 from leaderboard.views.text import plain
 
+INTERRUPTED = 130
+"""Exit code that typer makes of Ctrl-C, without a word."""
+
 app = typer.Typer(
     name="ivi",
     no_args_is_help=True,
@@ -56,9 +59,10 @@ def main() -> None:
             raise
         errors.print(Text.assemble(("error: ", "bold red"), plain(str(error))), soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("interrupted: finished runs are kept; the same command goes on from here")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            errors.print("interrupted: finished runs are kept; the same command goes on from here", soft_wrap=True)
+        raise
 
 
 def _is_bad_input(error: Exception) -> bool:

@@ -1,20 +1,22 @@
 """Documents say what the code says."""
 
-import os
 import re
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import ivi_apart
 from PIL import Image
+from typer.main import get_command
 
+from benchmarks.cli import app
 from benchmarks.documents import MARK, filled
 
 ROOT = Path(__file__).parent.parent
 CODE = re.compile(r"<!-- code: (?P<file>\S+) -->\n```python\n(?P<code>.*?)```\n<!-- end -->", re.S)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#]+)")
+COMMANDS = get_command(app).commands
 DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")), *(ROOT / "leaderboard").glob("*.md")]
 
 
@@ -35,6 +37,20 @@ def test_tables_in_a_document_are_what_the_published_records_say(path):
     assert filled(path.read_text(), ROOT) == path.read_text()
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_in_a_document_is_one_that_the_program_takes(path):
+    blocks = re.findall(r"^```sh.*?\n(.*?)^```", path.read_text(), re.M | re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    commands = [line.removeprefix(".venv/bin/") for line in lines if line.removeprefix(".venv/bin/").startswith("ivi ")]
+    commands += [f"ivi {mark['command']}" for mark in MARK.finditer(path.read_text())]
+    for line in commands:
+        name, *arguments = shlex.split(line, comments=True)[1:]
+        if name in COMMANDS:
+            COMMANDS[name].make_context(name, arguments)
+        else:
+            assert name == "--help", line
+
+
 @pytest.mark.slow
 def test_the_task_on_ones_own_images_in_the_readme_runs(tmp_path):
     for name, text in re.findall(r"```toml\n# (\S+)\n(.*?)```", (ROOT / "README.md").read_text(), re.S):
@@ -47,10 +63,8 @@ def test_the_task_on_ones_own_images_in_the_readme_runs(tmp_path):
             pixels = rng.integers(0, 120, (40, 36, 3), dtype=np.uint8)
             pixels[..., i % 2] += 100
             Image.fromarray(pixels).save(folder / f"{i}.png")
-    command = [Path(sys.executable).with_name("ivi"), "run", "leaves-resnet18.toml", "-m", "map", "-s", "1"]
-    environment = os.environ | {"IVI_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and "map · seed 0  ok" in done.stdout, done.stdout + done.stderr
+    arguments = ("run", "leaves-resnet18.toml", "-m", "map", "-s", 1)
+    assert "map · seed 0  ok" in ivi_apart(*arguments, cwd=tmp_path, IVI_CACHE=str(tmp_path / "cache")).stdout
 
 
 def test_readme_has_the_commands_that_ci_runs():
