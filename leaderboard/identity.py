@@ -62,8 +62,9 @@ class Part(BaseModel):
     def __copy__(self) -> Self:
         """Without what was computed from the fields: `model_copy` changes them."""
         copied = super().__copy__()
-        for name in copied.__dict__.keys() - type(self).model_fields.keys():
-            del copied.__dict__[name]
+        values: dict[str, Any] = vars(copied)
+        for name in values.keys() - type(self).model_fields.keys():
+            del values[name]
         return copied
 
 

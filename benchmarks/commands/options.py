@@ -46,12 +46,18 @@ class Chosen:
     runs: list[Run]
     whole: list[Run]
 
-    def plan(self) -> Plan:
-        """What the folder of the records is about: the whole suite, and what was asked for beside it."""
+    def plan(self, folder: Path) -> Plan:
+        """What the folder of the records is about: the whole suite; or what was asked for, beside what it was about."""
         from benchmarks.results import planned
+        from leaderboard.plan import read_plan
 
-        runs = {run.run_id: run for run in [*self.whole, *self.runs]}
-        return planned(self.suite.name, self.suite.description, list(runs.values()))
+        asked = planned(self.suite.name, self.suite.description, self.runs)
+        before = None if self.runs == self.whole else read_plan(folder, self.suite.name)
+        if before is None:
+            return asked
+        settings = {run.setting for run in asked.runs}  # what was planned of other data or another recipe is past
+        runs = {run.run_id: run for run in (*before.runs, *asked.runs) if run.setting in settings}
+        return asked.model_copy(update={"runs": tuple(runs.values())})
 
 
 def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None) -> Chosen:

@@ -94,7 +94,7 @@ def run(
     chosen = chosen_runs(suite, methods, seeds, device, method)
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
     try:
-        make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan())
+        make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan(out))
     except KeyboardInterrupt:
         done, _ = _ended(chosen, out)
         errors.print(f"interrupted: {done} of {len(chosen.runs)} runs are done and kept; the same command goes on here")

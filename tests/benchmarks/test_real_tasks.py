@@ -22,7 +22,6 @@ from benchmarks.data import spec as specs
 from benchmarks.suite import HERE, load_task
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-STREAMED = pytest.mark.xfail(strict=True, reason="sealing refuses sets that are streamed")
 
 
 def run_suite(folder: Path, methods: list[str], out: str = "results", **environment: str) -> dict[str, dict]:
@@ -184,7 +183,6 @@ def untouched(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@STREAMED
 @pytest.mark.slow
 def test_published_weights_on_a_streamed_set_are_judged_as_they_are(untouched, monkeypatch):
     made = run_suite(untouched, ["map", "laplace"], IVI_DATA=str(untouched / "own"))
@@ -202,7 +200,6 @@ def test_published_weights_on_a_streamed_set_are_judged_as_they_are(untouched, m
     assert made["map"]["scores"]["test"]["nll"] == pytest.approx(float(loss), abs=2e-3)
 
 
-@STREAMED
 @pytest.mark.parametrize("field", ["train", "validation"])
 def test_a_streamed_set_that_is_too_small_for_the_task_is_one_line(untouched, field):
     text = changed((untouched / "task.toml").read_text(), **{field: "41"})
