@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -72,8 +72,16 @@ class Prepared:
         return {name: one for name, one in self.manifest.sets.items() if name != "train"}
 
 
-def prepare(task: Task) -> Prepared:
+def _say_nothing(words: str) -> None:
+    """Nobody waits."""
+
+
+def prepare(task: Task, say: Callable[[str], None] = _say_nothing) -> Prepared:
     """The sealed data of ``task``, made now if they are not there: so what is missing is said before the first run.
+
+    Args:
+        task: whose data.
+        say: told what is waited for, if they are to be made.
 
     Raises:
         UserError: a set cannot be had; the message says what to do.
@@ -82,6 +90,7 @@ def prepare(task: Task) -> Prepared:
     found = read(folder)
     if found is not None:
         return found
+    say(f"task {task.name}: reading the data, once")
     with child(Lazily("benchmarks.sealing:seal_task"), (task, folder), LIMIT) as process:
         try:
             values, _ = process.receive()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from baselines.names import UserError
 
@@ -79,9 +80,12 @@ def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str,
     chosen = whole.model_copy(update=changes)
     distinct(parse(text) for text in chosen.methods)  # a misspelt name is said before data are decoded
     tasks = {name: load_task(name) for name in chosen.tasks}
-    with errors.status("reading the data") if errors.is_terminal else nullcontext():
-        ready = {name: (task, prepare(task)) for name, task in tasks.items()}
+    ready = {name: (task, prepare(task, _say)) for name, task in tasks.items()}
     return Chosen(chosen, runs_of(chosen, ready, where), runs_of(whole, ready, where))
+
+
+def _say(words: str) -> None:
+    errors.print(Text(words, "dim"), soft_wrap=True)
 
 
 def chosen_seeds(text: str | None) -> tuple[int, ...] | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from baselines.names import UserError
 from benchmarks.commands.board import show_suite
@@ -90,7 +89,6 @@ def run(
         raise UserError(f"--jobs must be at least 1, not {jobs}")
     if not limit > 0:
         raise UserError(f"--limit must be more than 0 minutes, not {limit:g}")
-    console.print(Text(f"{suite}: reading the data", "dim"))
     chosen = chosen_runs(suite, methods, seeds, device, method)
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
     try:

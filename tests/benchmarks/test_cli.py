@@ -172,7 +172,7 @@ def test_a_newcomers_method_runs_from_its_file_and_stands_unranked_in_the_table(
     row = found["last_layer_ensemble"]
     assert row["n"] == 1 and row["ranked"] is False and "loaded from a file" in row["reason"]
     assert row["metrics"]["accuracy"]["mean"] > 0.8
-    assert found["laplace"]["n"] == 0 and "not run yet" in found["laplace"]["reason"]
+    assert set(found) == {"map", "last_layer_ensemble"}  # what was asked for is what the folder is about
 
 
 def test_what_only_reads_and_a_run_with_nothing_to_do_import_no_torch(made, tiny):
