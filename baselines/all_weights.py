@@ -6,19 +6,16 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from baselines.last_layer import LARGEST_FULL, closed_form
+from baselines.last_layer import LARGEST_FULL, Choices, closed_form
 from baselines.likelihood import LOG_VARIANCE
 from baselines.protocol import BatchSource, Problem, Unsupported
 from baselines.train import Diverged
-
-if TYPE_CHECKING:
-    from baselines.laplace import Laplace
 
 JACOBIAN_NUMBERS = 2**26
 """Numbers of the Jacobians that are held at once: 256 MiB of float32, a few times over."""
@@ -44,7 +41,7 @@ class UnitNoise(nn.Module):
 class AllWeights(nn.Module):
     """The posterior's predictive: one member (probit link) or one per fixed draw."""
 
-    def __init__(self, method: Laplace, problem: Problem) -> None:
+    def __init__(self, method: Choices, problem: Problem) -> None:
         super().__init__()
         # laplace-torch takes views of gradients
         self.model = problem.new_model().to(memory_format=torch.contiguous_format).eval()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,24 @@ from baselines.likelihood import LOG_VARIANCE, Likelihood
 from baselines.protocol import Problem, Unsupported
 from baselines.train import Diverged
 
-if TYPE_CHECKING:
-    from baselines.laplace import Laplace
-
 Structure = Literal["diag", "kron", "full"]
+
+
+class Choices(Protocol):
+    """What a posterior must know of `baselines.laplace.Laplace`: its fields of these names."""
+
+    @property
+    def structure(self) -> Structure: ...  # noqa: D102
+    @property
+    def predictive(self) -> Literal["glm", "nn"]: ...  # noqa: D102
+    @property
+    def prior_precision(self) -> float | Literal["marglik"]: ...  # noqa: D102
+    @property
+    def draws(self) -> int: ...  # noqa: D102
+    @property
+    def num_draws(self) -> int | None: ...  # noqa: D102
+
+
 LARGEST_FULL = 2**15
 """Weights of the largest dense posterior: 4 GiB of float32, twice."""
 
@@ -245,7 +259,7 @@ def _decompose(matrix: Tensor) -> tuple[Tensor, Tensor]:
 class LastLayerPredictor(nn.Module):
     """A network with a Gaussian over the weights of its head."""
 
-    def __init__(self, method: Laplace, problem: Problem) -> None:
+    def __init__(self, method: Choices, problem: Problem) -> None:
         super().__init__()
         self.model = problem.new_model().eval()
         self.method, self.likelihood, self.seed = method, problem.likelihood, problem.seeds.noise("draws")
