@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,68 +13,135 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 
-from leaderboard.statistics import Ranks, t_interval
+from leaderboard.statistics import Interval, Ranks, t_interval
 from leaderboard.views import style
+from leaderboard.views.front import beyond
+from leaderboard.views.labels import Labelled, place_names
+
+
+class Point(NamedTuple):
+    """A method in a figure of cost against quality; low is good in both."""
+
+    method: str
+    cost: Interval
+    value: Interval
 
 
 def pareto(
-    frame: pd.DataFrame,
+    points: Sequence[Point],
+    corners: Sequence[str],
     path: Path,
     *,
-    cost: str,
-    value: str,
+    about: str,
     cost_label: str,
     value_label: str,
-    methods: Sequence[str] | None = None,
+    note: str,
 ) -> list[Path]:
-    """A metric where lower is better against a cost, with the front that no method beats in both.
+    """A metric where lower is better against a cost: intervals as crosses, a name at each point, the front as a line.
+
+    A method so bad that it would squeeze the others (`front.beyond`) is at the upper edge, with an arrow and its
+    number.
 
     Args:
-        frame: a row per run, with the columns ``method``, ``seed``, and those named by ``cost`` and ``value``.
+        points: costs are positive.
+        corners: of the front, the cheapest first (`front.corners`); with fewer than two there is no line.
         path: without suffix.
-        cost: name of the column across; positive.
-        value: name of the column upwards.
+        about: see `style.page`.
         cost_label: of the axis, with its unit.
         value_label: of the axis, with its unit.
-        methods: see the head of `leaderboard.views.figures`.
+        note: what the bars say, and how the front is told.
     """
-    names, look = style.methods_of(frame), style.looks(methods or style.methods_of(frame))
-    with style.page(path, 2.3 + style.legend_height([*names, "Pareto front"])) as figure:
+    lost = beyond({point.method: point.value.mean for point in points})
+    low, high = _window([point for point in points if point.method not in lost])
+    if any(point.value.low < low or point.value.high > high for point in points if point.method not in lost):
+        note = f"{note} Some bars go on beyond the picture."
+    lines = fill(note, 60)
+    with style.page(path, 2.6 + 0.13 * len(lines.splitlines()), about) as figure:
         axes = figure.subplots()
-        points = []
-        for name in names:
-            rows = frame.loc[frame["method"] == name]
-            x, interval = float(np.mean(rows[cost].to_numpy())), t_interval(rows[value].to_numpy())
-            points.append((x, interval.mean))
-            axes.vlines(x, interval.low, interval.high, color=look[name].colour, linewidth=1)
-            axes.plot(x, interval.mean, look[name].marker, color=look[name].colour, markersize=5, label=name, zorder=3)
-        front = np.array(_front(points))
-        axes.step(front[:, 0], front[:, 1], where="post", color="0.6", linewidth=0.8, zorder=1, label="Pareto front")
         axes.set_xscale("log")
-        axes.margins(0.08)
+        axes.set_ylim(low, high)
+        top = high - 0.09 * (high - low)
+        named, boxes = [], []
+        for point in points:
+            look, y = style.look(point.method), top if point.method in lost else point.value.mean
+            axes.plot(point.cost.mean, y, linestyle="", zorder=3, **look.marks(5))
+            axes.hlines(y, point.cost.low, point.cost.high, color=look.colour, linewidth=0.9)
+            boxes += [_box(point.cost.low, y, point.cost.high, y)]
+            text = point.method
+            if point.method in lost:
+                axes.annotate("", (point.cost.mean, high), (point.cost.mean, top), arrowprops={"arrowstyle": "->"})
+                text = f"{text} {point.value.mean:.3g} ↑"
+            else:
+                axes.vlines(point.cost.mean, point.value.low, point.value.high, color=look.colour, linewidth=0.9)
+                ends = [min(max(end, low), high) for end in point.value if np.isfinite(end)]
+                boxes += [_box(point.cost.mean, min(ends), point.cost.mean, max(ends))]
+            named.append(Labelled(point.cost.mean, y, text))
+        axes.margins(x=0.12)
+        axes.autoscale_view(scaley=False)
+        boxes += _front_line(axes, [next(p for p in points if p.method == name) for name in corners])
         style.plain_log_ticks(axes)
         axes.set(xlabel=cost_label, ylabel=value_label)
-        style.legend_below(figure, axes, title=style.spread_of(frame, "bars"))
+        figure.legend(handles=[], title=lines, loc="outside lower center")
+        place_names(figure, axes, named, boxes)
     return style.files(path)
 
 
-def severity(frame: pd.DataFrame, path: Path, methods: Sequence[str] | None = None) -> list[Path]:
-    """Accuracy and NLL over the severity of a shift, a line per method; several corruptions of a seed are averaged.
+def _window(points: Sequence[Point]) -> tuple[float, float]:
+    """Limits upwards: all means, and of their intervals what lies within three quarters of the means' span."""
+    means = [point.value.mean for point in points] or [0.0]
+    span = max(means) - min(means) or abs(means[0]) or 1.0
+    ends = [end for point in points for end in (point.value.low, point.value.high) if np.isfinite(end)]
+    low = max(min([*ends, *means]), min(means) - 0.75 * span) - 0.1 * span
+    return low, min(max([*ends, *means]), max(means) + 0.75 * span) + 0.22 * span
+
+
+def _front_line(axes: Axes, corners: Sequence[Point]) -> list[Bbox]:
+    """Draw the front, and return the boxes of its parts."""
+    if len(corners) < 2:
+        return []
+    x, y = [point.cost.mean for point in corners], [point.value.mean for point in corners]
+    x, y = [*x, axes.get_xlim()[1]], [*y, y[-1]]
+    axes.set_xlim(axes.get_xlim())  # the line ends at the edge, and does not push it away
+    axes.step(x, y, where="post", color="0.6", linewidth=0.8, zorder=1)
+    flat = [_box(x[i], y[i], x[i + 1], y[i]) for i in range(len(x) - 1)]
+    return flat + [_box(x[i + 1], y[i + 1], x[i + 1], y[i]) for i in range(len(x) - 2)]
+
+
+def _box(x0: float, y0: float, x1: float, y1: float) -> Bbox:
+    return Bbox.from_extents(x0, y0, x1, y1)
+
+
+def severity(
+    frame: pd.DataFrame, path: Path, about: str, quality: Mapping[str, str], clean: str = "the same items"
+) -> list[Path]:
+    """Metrics over the severity of a shift, a line per method with intervals, side by side so that all can be seen.
 
     Args:
-        frame: columns ``method``, ``seed``, ``severity``, ``accuracy``, ``nll``; severity 0 is the clean test set.
+        frame: a row per run and severity: ``method``, ``seed``, ``severity``, and the keys of ``quality``.
         path: without suffix.
-        methods: see the head of `leaderboard.views.figures`.
+        about: see `style.page`.
+        quality: columns drawn, one above the other: name -> label of the axis.
+        clean: what severity 0 is of.
     """
-    with style.page(path, 3.5 + style.legend_height(style.methods_of(frame))) as figure:
-        upper, lower = figure.subplots(2, 1, sharex=True)
-        draw_lines(upper, frame, "severity", "accuracy", methods)
-        draw_lines(lower, frame, "severity", "nll", methods)
-        upper.set(ylabel="accuracy ↑")
-        lower.set(ylabel="NLL, nats ↓", xlabel="severity (0: the same images, clean)")
-        lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-        style.legend_below(figure, upper, title=style.spread_of(frame, "bands"))
+    names = style.methods_of(frame)
+    with style.page(path, 0.3 + 1.7 * len(quality) + style.legend_height(names), about) as figure:
+        grid = figure.subplots(len(quality), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (key, label) in zip(grid, quality.items(), strict=True):
+            seen: list[float] = []
+            for i, name in enumerate(names):
+                places, bands, of_seeds = _means(frame.loc[frame["method"] == name], "severity", key)
+                seen += of_seeds
+                x = np.array(places) + (i - (len(names) - 1) / 2) * min(0.09, 0.6 / len(names))
+                look, (mean, low, high) = style.look(name), np.array(bands).T
+                axes.plot(x, mean, linewidth=0.8, linestyle=look.line, label=name, **look.marks(3))
+                axes.vlines(x, low, high, color=look.colour, linewidth=0.8)
+            _limit(axes, np.array(seen), 1.0 if key == "accuracy" else np.inf)
+            axes.set_ylabel(label)
+        grid[-1].set_xlabel(f"severity (0: {clean}, clean)")
+        grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        style.legend_below(figure, grid[0], title=style.spread_of(frame, "bars"))
     return style.files(path)
 
 
@@ -80,11 +149,11 @@ def draws(
     frame: pd.DataFrame,
     path: Path,
     *,
+    about: str,
     value: str,
     value_label: str,
     x: str = "draws",
     x_label: str = "members or draws",
-    methods: Sequence[str] | None = None,
 ) -> list[Path]:
     """A metric against the number of members or draws that are averaged, or what they cost, a line per method.
 
@@ -95,11 +164,11 @@ def draws(
         value_label: of the axis, with its unit.
         x: name of the column across; positive.
         x_label: of the axis, with its unit.
-        methods: see the head of `leaderboard.views.figures`.
+        about: see `style.page`.
     """
-    with style.page(path, 2.1 + style.legend_height(style.methods_of(frame))) as figure:
+    with style.page(path, 2.1 + style.legend_height(style.methods_of(frame)), about) as figure:
         axes = figure.subplots()
-        draw_lines(axes, frame, x, value, methods)
+        draw_lines(axes, frame, x, value)
         axes.set_xscale("log", base=2 if x == "draws" else 10)
         style.plain_log_ticks(axes, sorted(set(frame[x].tolist())) if x == "draws" else None)
         axes.set(xlabel=x_label, ylabel=value_label)
@@ -107,13 +176,13 @@ def draws(
     return style.files(path)
 
 
-def critical_differences(ranks: Ranks, path: Path) -> list[Path]:
+def critical_differences(ranks: Ranks, path: Path, about: str) -> list[Path]:
     """Average ranks on a line, best at the left; bars join the methods that the Nemenyi test cannot tell apart."""
     names = list(ranks.average)
     half, bars = -(-len(names) // 2), 0.45 * len(ranks.groups)
     labels = {name: f"{style.wrapped(name, 16)} {value:.2f}" for name, value in ranks.average.items()}
     row = 0.06 + 0.11 * max(label.count("\n") + 1 for label in labels.values())
-    with style.page(path, 1.1 + row * (half + bars)) as figure:
+    with style.page(path, 1.1 + row * (half + bars), about) as figure:
         axes = figure.subplots()
         axes.set(xlim=(1, len(names)), ylim=(bars + half + 0.1, 0), yticks=[])
         axes.xaxis.tick_top()
@@ -129,40 +198,41 @@ def critical_differences(ranks: Ranks, path: Path) -> list[Path]:
             axes.annotate(labels[name], (edge, y), offset, textcoords="offset points", ha=side, va="center")
         for i, group in enumerate(ranks.groups):
             ends = [ranks.average[group[0]], ranks.average[group[-1]]]
-            axes.plot(ends, [0.45 * (i + 1)] * 2, color=style.colour(0), linewidth=2.5, solid_capstyle="butt")
+            axes.plot(ends, [0.45 * (i + 1)] * 2, color="black", linewidth=2.5, solid_capstyle="butt")
         tied = f"bars: closer than {ranks.critical_difference:.2f}, not told apart (Nemenyi, 95 %)"
-        figure.legend(
-            handles=[Line2D([], [], color=style.colour(0), linewidth=2.5, label=tied)], loc="outside lower center"
-        )
+        figure.legend(handles=[Line2D([], [], color="black", linewidth=2.5, label=tied)], loc="outside lower center")
     return style.files(path)
 
 
-def draw_lines(
-    axes: Axes, frame: pd.DataFrame, x: str, y: str, methods: Sequence[str] | None, has_markers: bool = True
-) -> None:
+def draw_lines(axes: Axes, frame: pd.DataFrame, x: str, y: str, has_markers: bool = True) -> None:
     """Mean over seeds of ``y`` at each ``x``, a line per method, with the 95 % t interval over seeds as its band.
 
     The axis shows what single seeds gave and a third more: the bands of two or three seeds may go far beyond.
     """
-    names, look = style.methods_of(frame), style.looks(methods or style.methods_of(frame))
+    names = style.methods_of(frame)
     seen: list[float] = []
     for i, name in enumerate(names):
-        rows = frame.loc[frame["method"] == name]
-        places = sorted(set(rows[x].tolist()))
-        bands = []
-        for place in places:
-            here = rows.loc[rows[x] == place]
-            seeds, values = here["seed"].to_numpy(), here[y].to_numpy()
-            of_seeds = [float(np.mean(values[seeds == seed])) for seed in np.unique(seeds)]
-            bands.append(t_interval(of_seeds))
-            seen += of_seeds
-        mean, low, high = np.array(bands).T
+        places, bands, of_seeds = _means(frame.loc[frame["method"] == name], x, y)
+        seen += of_seeds
+        look, (mean, low, high) = style.look(name), np.array(bands).T
         every = 1 if has_markers else (6 + 2 * i, 20)
-        shape = {"linestyle": look[name].line, "marker": look[name].marker, "markevery": every}
-        axes.plot(places, mean, color=look[name].colour, label=name, **shape)
+        axes.plot(places, mean, label=name, linestyle=look.line, markevery=every, **look.marks())
         alpha = 0.2 if len(names) <= 4 else 0.1
-        axes.fill_between(places, low, high, color=look[name].colour, alpha=alpha, linewidth=0)
-    _limit(axes, np.array(seen), 1.0 if y in ("accuracy", "risk") else np.inf)
+        axes.fill_between(places, low, high, color=look.colour, alpha=alpha, linewidth=0)
+    _limit(axes, np.array(seen), 1.0 if y == "risk" else np.inf)
+
+
+def _means(rows: pd.DataFrame, x: str, y: str) -> tuple[list[float], list[Interval], list[float]]:
+    """Places, the interval over seeds at each, and what each seed gave; several rows of a seed are averaged."""
+    places = sorted(set(rows[x].tolist()))
+    bands, seen = [], []
+    for one in places:
+        here = rows.loc[rows[x] == one]
+        seeds, values = here["seed"].to_numpy(), here[y].to_numpy()
+        of_seeds = [float(np.mean(values[seeds == seed])) for seed in np.unique(seeds)]
+        bands.append(t_interval(of_seeds))
+        seen += of_seeds
+    return places, bands, seen
 
 
 def _limit(axes: Axes, seen: np.ndarray, most: float) -> None:
@@ -174,12 +244,3 @@ def _limit(axes: Axes, seen: np.ndarray, most: float) -> None:
     low, high = axes.get_ylim()
     low, high = max(low, seen.min() - beyond, -margin), min(high, seen.max() + beyond, most + margin)
     axes.set_ylim(low, high)
-
-
-def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other beats in both coordinates, from the cheapest on."""
-    front: list[tuple[float, float]] = []
-    for x, y in sorted(points):
-        if not front or y < front[-1][1]:
-            front.append((x, y))
-    return front

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,20 +12,23 @@ import pandas as pd
 
 from leaderboard import metrics
 from leaderboard.columns import columns
-from leaderboard.cost import CostRecord, OldCostRecord, cost_of, ratios
+from leaderboard.cost import CostRecord, OldCostRecord, cost_of, quartiles, ratios
+from leaderboard.metrics import OOD_SCORES
 from leaderboard.predictions import AnyPredictions, Categorical, load_predictions
 from leaderboard.results import Result
 from leaderboard.rows import Group, comparable
 from leaderboard.scoring import ood_scores
-from leaderboard.statistics import average_ranks
-from leaderboard.store import slug
+from leaderboard.statistics import Interval, average_ranks, t_interval
 from leaderboard.table import values_by_seed
-from leaderboard.views import curves, figures, style
+from leaderboard.views import curves, figures, numbers
+from leaderboard.views.families import families_of
+from leaderboard.views.front import corners
 
-COUNTS = ("members", "passes", "draws")
-"""Parameters of methods that say how many predictions are averaged."""
+SCORES = {"categorical": "entropy", "gaussian": "variance"}
+"""The OOD score that is drawn."""
 BySeed = Mapping[int, Result]
 Methods = Mapping[str, BySeed]
+Sets = Mapping[str, AnyPredictions]
 
 
 @dataclass
@@ -51,15 +53,15 @@ def draw(
     to: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[Path], list[str]]:
-    """Draw what ``groups`` allow: per task reliability, OOD scores, NLL against cost, shift, risk and coverage, draws.
+    """Draw what ``groups`` allow: NLL against cost, calibration, OOD scores, shift, risk and coverage, draws.
 
     Only rows that may stand beside the MAP row are drawn, with the seeds that they have. Where methods come with
-    several numbers of members or draws, only those with the most are in the other figures. What needs no predictions is
-    drawn where they are not in the folder.
+    several numbers of members or draws, only those with the most are in the other figures. Of what needs predictions,
+    the methods are drawn whose predictions are in the folder; the rest is drawn from records alone.
 
     Args:
         groups: rows of the board (`leaderboard.rows.groups_of`).
-        costs: of `ivi cost`; their ratios take the place of those of separate runs, if all methods of a task have them.
+        costs: of `ivi cost`; their ratios take the place of those of separate runs, as in the table.
         to: folder of the figures, one within it per task.
         progress: (tasks done, tasks in all).
 
@@ -81,13 +83,28 @@ def draw(
             continue
         families = families_of(methods)
         several = {label for family in families.values() for label in list(family.values())[:-1]}
-        chosen = {label: runs for label, runs in methods.items() if label not in several}
-        with style.titled(f"{task}, {_seeds(methods)}"):
-            _task(drawing, task, chosen, base)
-            _draws(drawing, task, methods, families)
-        compared[task] = chosen
+        compared[task] = {label: methods[label] for label in sorted(methods) if label not in several}
+        _pareto(drawing, task, compared[task], base)
+        _of_predictions(drawing, task, compared[task])
+        _draws(drawing, task, methods, families)
     _ranks(drawing, compared)
     return drawing.files, drawing.left_out
+
+
+def about_of(task: str, methods: Methods) -> str:
+    """What a figure is of, in a line: task, model, seeds, when the runs were made (not when they were drawn)."""
+    runs = [run for members in methods.values() for run in members.values()]
+    identity = runs[0].identity
+    parts = [task, f"model {identity.model.get('name')}" if identity else "model not recorded"]
+    seeds = sorted({run.seed for run in runs})
+    least = min(len(members) for members in methods.values())
+    counted = f"{len(seeds)}" if least == len(seeds) else f"{least} to {len(seeds)}"
+    is_range = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
+    which = f"{seeds[0]} to {seeds[-1]}" if is_range else ", ".join(map(str, seeds))
+    parts.append(f"{counted} seed{'s' * (len(seeds) > 1)} ({which})")
+    days = sorted({run.started[:10] for run in runs})
+    parts.append(f"made {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""))
+    return " · ".join([*parts, *(["history: made under rules 1"] if runs[0].is_history else [])])
 
 
 def _drawn(drawing: _Drawing, groups: Sequence[Group]) -> tuple[Methods, BySeed]:
@@ -106,91 +123,78 @@ def _drawn(drawing: _Drawing, groups: Sequence[Group]) -> tuple[Methods, BySeed]
     return methods, base.ok if base and base.is_base else {}
 
 
-def _seeds(methods: Methods) -> str:
-    seeds = sorted({seed for runs in methods.values() for seed in runs})
-    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
-
-
-def families_of(methods: Methods) -> dict[str, dict[int, str]]:
-    """Methods that differ in the number of members or draws alone: name -> number -> label, the fewest first."""
-    families: dict[str, dict[int, str]] = {}
-    for label, runs in methods.items():
-        _, _, resolved = next(iter(runs.values())).method
-        assert isinstance(resolved, dict)
-        key = next((key for key in COUNTS if isinstance(resolved.get(key), int)), None)
-        if key is not None:
-            families.setdefault(_without(label, key), {})[int(resolved[key])] = label
-    return {name: dict(sorted(family.items())) for name, family in families.items() if len(family) > 1}
-
-
-def _without(label: str, key: str) -> str:
-    """``laplace(link=mc, draws=8)`` less ``draws``: ``laplace(link=mc)``."""
-    name, _, inside = label.partition("(")
-    others = [part.strip() for part in inside.rstrip(")").split(",") if part.strip()]
-    others = [part for part in others if not re.match(rf"{key}\s*=", part)]
-    return f"{name}({', '.join(others)})" if others else name
-
-
-def _task(drawing: _Drawing, task: str, methods: Methods, base: BySeed) -> None:
-    """Every figure of one task but that of draws."""
-    _pareto(drawing, task, methods, base)
-    kinds = {run.likelihood for runs in methods.values() for run in runs.values()}
-    if kinds != {"categorical"}:
-        drawing.left_out.append(f"{task} reliability, risk, OOD and severity: they are of classes, this task has none")
-        return
-    absent = sorted({name for name, runs in methods.items() for run in runs.values() if not run.predictions.is_file()})
-    predictions: dict[str, list[Mapping[str, Categorical]]] = {}
+def _of_predictions(drawing: _Drawing, task: str, methods: Methods) -> None:
+    """What needs predictions, of the methods that have them, and the severity, which is closer with them."""
+    here = {name: runs for name, runs in methods.items() if all(run.predictions.is_file() for run in runs.values())}
+    predictions = {
+        name: [load_predictions(runs[seed].predictions) for seed in sorted(runs)] for name, runs in here.items()
+    }
+    absent = [name for name in methods if name not in here]
     if absent:
-        drawing.left_out.append(f"{task} reliability, risk and OOD: no predictions here of {', '.join(absent)}")
-    else:
-        predictions = {name: [_load(runs[seed]) for seed in sorted(runs)] for name, runs in sorted(methods.items())}
-        _of_predictions(drawing, task, methods, predictions)
+        drawing.left_out.append(f"{task} {', '.join(absent)} in figures of predictions: they are not in this folder")
+    if here:
+        about, to = about_of(task, here), drawing.to / task
+        test: Any = {name: [sets["test"] for sets in runs] for name, runs in predictions.items()}
+        if isinstance(next(iter(test.values()))[0], Categorical):
+            drawing.files += figures.reliability(test, to / "reliability", about)
+            drawing.files += figures.risk_coverage(test, to / "risk_coverage", about)
+        else:
+            drawing.files += numbers.quantiles(test, to / "quantiles", about)
+            drawing.files += numbers.against_true(test, to / "predicted_against_true", about)
+        _ood(drawing, task, predictions, about)
     _severity(drawing, task, methods, predictions)
 
 
-def _of_predictions(
-    drawing: _Drawing, task: str, methods: Methods, predictions: Mapping[str, Sequence[Mapping[str, Categorical]]]
-) -> None:
-    to = drawing.to / task
-    test = {name: [sets["test"] for sets in runs] for name, runs in predictions.items()}
-    drawing.files += figures.risk_coverage(test, to / "risk_coverage", sorted(methods))
-    firsts = sorted({min(runs) for runs in methods.values()})
-    with style.titled(f"{task}, {'seed' if len(firsts) == 1 else 'first seeds'} {', '.join(map(str, firsts))}"):
-        drawing.files += figures.reliability({name: runs[0] for name, runs in test.items()}, to / "reliability")
-        for method, runs in predictions.items():
-            sets = runs[0]
-            scores = {name: ood_scores(one)["entropy"] for name, one in sets.items() if name.startswith("ood_")}
-            if not scores:
-                drawing.left_out.append(f"{task} OOD histograms: no OOD sets")
-                return
-            file, inside = to / f"ood_entropy-{slug(method)}", ood_scores(sets["test"])["entropy"]
-            drawing.files += figures.ood_histograms(inside, scores, "entropy, nats", file, title=method)
+def _ood(drawing: _Drawing, task: str, predictions: Mapping[str, Sequence[Sets]], about: str) -> None:
+    """One score on all OOD sets that every run was given."""
+    runs = [sets for members in predictions.values() for sets in members]
+    names = {name for name in runs[0] if name.startswith("ood_") and all(name in sets for sets in runs)}
+    if not names:
+        drawing.left_out.append(f"{task} OOD histograms: no OOD sets")
+        return
+    kind = runs[0]["test"].kind
+    score = OOD_SCORES[kind][SCORES[kind]]
+    scores = {
+        method: [{name: ood_scores(sets[name])[score.name] for name in ("test", *names)} for sets in members]
+        for method, members in predictions.items()
+    }
+    label = f"{score.title}{', nats' * (kind == 'categorical')}"
+    drawing.files += figures.ood_histograms(scores, drawing.to / task / f"ood_{score.name}", about, label)
 
 
-def _severity(
-    drawing: _Drawing, task: str, methods: Methods, predictions: Mapping[str, Sequence[Mapping[str, Categorical]]]
-) -> None:
+def _severity(drawing: _Drawing, task: str, methods: Methods, predictions: Mapping[str, Sequence[Sets]]) -> None:
+    """Metrics over severity; severity 0 is of the corrupted items themselves only if all predictions are there."""
+    any_run = next(iter(next(iter(methods.values())).values()))
+    is_numbers = any_run.likelihood == "gaussian"
+    quality = {"rmse": "RMSE ↓"} if is_numbers else {"accuracy": "accuracy ↑"}
+    quality["nll"] = "NLL, nats ↓"
+    is_same = not is_numbers and predictions.keys() == methods.keys()
     rows: list[dict[str, Any]] = []
     for method, runs in methods.items():
         for i, (seed, run) in enumerate(sorted(runs.items())):
-            clean = _clean(predictions[method][i]) if method in predictions else run.metrics["test"]
-            levels = {"0": clean}
-            for name, row in run.metrics.items():
-                if name.startswith("shift/") and name.count("/") == 1:
-                    levels[name.split("/")[1]] = row
+            levels: dict[str, Mapping[str, float]] = {
+                name.split("/")[1]: row
+                for name, row in run.metrics.items()
+                if name.startswith("shift/") and name.count("/") == 1
+            }
+            if levels:
+                levels["0"] = _clean(predictions[method][i]) if is_same else run.metrics["test"]
             rows += [
-                {"method": method, "seed": seed, "severity": int(level), "accuracy": row["accuracy"], "nll": row["nll"]}
+                {"method": method, "seed": seed, "severity": int(level), **{key: row[key] for key in quality}}
                 for level, row in levels.items()
             ]
-    if all(row["severity"] == 0 for row in rows):
+    if not rows:
         drawing.left_out.append(f"{task} severity: no shifted sets")
         return
-    drawing.files += curves.severity(pd.DataFrame(rows), drawing.to / task / "severity", sorted(methods))
+    clean, shown = "the same items" if is_same else "all test items", {row["method"] for row in rows}
+    about = about_of(task, {name: runs for name, runs in methods.items() if name in shown})
+    drawing.files += curves.severity(pd.DataFrame(rows), drawing.to / task / "severity", about, quality, clean)
 
 
-def _clean(sets: Mapping[str, Categorical]) -> dict[str, float]:
+def _clean(sets: Sets) -> dict[str, float]:
     """Accuracy and NLL on the test images that were corrupted: they may be the first few, and easier than the rest."""
     test, shifted = sets["test"], next((one for name, one in sets.items() if name.startswith("shift/")), sets["test"])
+    assert isinstance(test, Categorical) and isinstance(shifted, Categorical)
     count = len(shifted.log_probs)
     assert test.labels is not None and shifted.labels is not None
     if not np.array_equal(test.labels[:count], shifted.labels):
@@ -200,28 +204,60 @@ def _clean(sets: Mapping[str, Categorical]) -> dict[str, float]:
 
 
 def _pareto(drawing: _Drawing, task: str, methods: Methods, base: BySeed) -> None:
+    """NLL against the time to fit and to predict, as ratios to MAP: those of the table."""
     measured = {name: cost_of(drawing.costs, runs.values()) for name, runs in methods.items()}
-    alternated = all(measured.values()) and len({found.source for found in measured.values() if found}) == 1
+    is_alternated = any(measured.values())
     for kind in ("fit", "predict"):
         (column,) = columns([kind])
-        rows = []
-        for method, runs in methods.items():
-            values = values_by_seed(column, runs, base)
-            found = measured[method]
-            if alternated and found is not None:
-                values = dict.fromkeys(runs, float(np.median(list(ratios(found.cost, found.base, kind).values()))))
-            rows += [
-                {"method": method, "seed": seed, kind: value, "nll": runs[seed].metrics["test"]["nll"]}
-                for seed, value in values.items()
-            ]
-        if len({row["method"] for row in rows}) < 2:
+        amounts: dict[str, list[float]] = {}
+        for name, runs in methods.items():
+            found = measured[name]
+            if is_alternated:
+                by_round = ratios(found.cost, found.base, kind) if found else {}
+            else:
+                by_round = values_by_seed(column, runs, base)
+            if by_round:
+                amounts[name] = list(by_round.values())
+        if len(amounts) < 2:
             drawing.left_out.append(f"{task} NLL against {kind} time: no MAP run to take ratios to")
             continue
-        how = "alternated with MAP" if alternated else "of separate runs"
-        labels = {"cost_label": f"{kind} time, ratio to MAP ({how})", "value_label": "NLL, nats ↓"}
-        to = drawing.to / task / f"pareto_{kind}"
-        frame = pd.DataFrame(rows)
-        drawing.files += curves.pareto(frame, to, cost=kind, value="nll", methods=sorted(methods), **labels)
+        absent = [name for name in methods if name not in amounts]
+        if absent:
+            drawing.left_out.append(
+                f"{task} {', '.join(absent)} in NLL against {kind} time: not measured with the others"
+            )
+        values = {name: {s: run.metrics["test"]["nll"] for s, run in methods[name].items()} for name in amounts}
+        shown = {name: methods[name] for name in amounts}
+        points = [
+            curves.Point(name, _spread(amounts[name], is_alternated), t_interval(list(values[name].values())))
+            for name in amounts
+        ]
+        how = "alternated with MAP" if is_alternated else "of separate runs"
+        front = corners(values, amounts)
+        drawing.files += curves.pareto(
+            points, front, drawing.to / task / f"pareto_{kind}", about=about_of(task, shown),
+            cost_label=f"{kind} time, ratio to MAP ({how})", value_label="NLL, nats ↓",
+            note=_note(front, is_alternated),
+        )  # fmt: skip
+
+
+def _spread(amounts: Sequence[float], is_alternated: bool) -> Interval:
+    """Median and quartiles of alternated rounds; mean and range of separate runs."""
+    if is_alternated:
+        return Interval(*quartiles(amounts))
+    return Interval(float(np.mean(amounts)), min(amounts), max(amounts))
+
+
+def _note(front: Sequence[str], is_alternated: bool) -> str:
+    across = "quartiles of the rounds" if is_alternated else "range over seeds"
+    line = (
+        "Line: front; each corner is told to be better than the one before (paired t, Holm) and dearer in every round."
+    )
+    if len(front) == 1:
+        line = f"No front: no dearer method is told to be better than {front[0]}."
+    if not front:
+        line = "No front: too few seeds to tell any two methods apart."
+    return f"Bars: 95 % interval of the mean over seeds; across: {across}. {line}"
 
 
 def _draws(drawing: _Drawing, task: str, methods: Methods, families: Mapping[str, Mapping[int, str]]) -> None:
@@ -237,13 +273,16 @@ def _draws(drawing: _Drawing, task: str, methods: Methods, families: Mapping[str
         drawing.left_out.append(f"{task} quality against draws: no method with several numbers of members or draws")
         return
     frame, to = pd.DataFrame(rows), drawing.to / task
-    drawing.files += curves.draws(frame, to / "draws", value="nll", value_label="NLL, nats ↓")
+    shown = {label: methods[label] for labels in families.values() for label in labels.values()}
+    about = about_of(task, shown)
+    drawing.files += curves.draws(frame, to / "draws", about=about, value="nll", value_label="NLL, nats ↓")
     if any(row["mflops"] is None for row in rows):
         drawing.left_out.append(f"{task} quality against FLOPs: some were not counted")
         return
     drawing.files += curves.draws(
-        frame, to / "draws_flops", value="nll", value_label="NLL, nats ↓", x="mflops", x_label="MFLOPs per prediction"
-    )
+        frame, to / "draws_flops", about=about, value="nll", value_label="NLL, nats ↓",
+        x="mflops", x_label="MFLOPs per prediction",
+    )  # fmt: skip
 
 
 def _ranks(drawing: _Drawing, tasks: Mapping[str, Methods]) -> None:
@@ -258,10 +297,8 @@ def _ranks(drawing: _Drawing, tasks: Mapping[str, Methods]) -> None:
         drawing.left_out.append("critical differences: need two tasks and two methods with records on all of them")
         return
     ranks = average_ranks(frame, "lower")
-    with style.titled(", ".join(tasks)):
-        drawing.files += curves.critical_differences(ranks, drawing.to / "critical_differences_nll")
-
-
-def _load(run: Result) -> dict[str, Categorical]:
-    sets: dict[str, AnyPredictions] = load_predictions(run.predictions)
-    return {name: one for name, one in sets.items() if isinstance(one, Categorical)}
+    runs = [run for methods in tasks.values() for members in methods.values() for run in members.values()]
+    days = sorted({run.started[:10] for run in runs})
+    made = f"made {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")
+    about = f"{', '.join(tasks)} · {len({run.seed for run in runs})} seeds · {made} · NLL"
+    drawing.files += curves.critical_differences(ranks, drawing.to / "critical_differences_nll", about)

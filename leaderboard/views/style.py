@@ -1,10 +1,13 @@
-"""The one style of all figures: a paper column wide, legible in print, for the colour-blind and in grey."""
+"""The one style of all figures: a paper column wide, legible in print, for the colour-blind and in grey.
+
+A method looks the same in every figure for ever: `LOOKS` says how, and colour is never the only sign.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from textwrap import fill
 from typing import Any, NamedTuple
@@ -16,13 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-COLUMN = 3.25  # inches, the column of a two-column paper
+COLUMN, WIDE = 3.25, 6.75  # inches: a column of a two-column paper, and both
 LINES = ("-", "--", "-.", ":", (0, (7, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
-KNOWN = ("deep_ensemble", "implicit_vi", "implicit_vi_shared", "kl_vi", "laplace", "map", "mc_dropout")
-"""Methods that keep their look whatever stands beside them; MAP is black."""
-_COLOURS = (0, 1, 2, 3, 4, None, 9, 7, 8, 5)
-"""Places in seaborn's palette for the colour-blind; None: black. Its tan and pink are too like orange and purple."""
-_MARKERS = "osD^vP*Xph"
 _RC: dict[Any, Any] = {
     **sns.axes_style("ticks"),
     "font.family": "sans-serif",
@@ -49,52 +47,72 @@ _RC: dict[Any, Any] = {
 
 
 class Look(NamedTuple):
-    """How a method is drawn: any two of the first ten differ in colour and in marker."""
+    """How a method is drawn. Markers of the suite's own methods are filled, those of others hollow."""
 
-    colour: tuple[float, float, float]
+    colour: str
     marker: str
     line: str | tuple[int, tuple[int, ...]]
+    is_filled: bool = True
+
+    def marks(self, size: float = 3.5) -> dict[str, Any]:
+        """Arguments of `Axes.plot` for its markers, ``size`` points wide."""
+        inside = self.colour if self.is_filled else "white"
+        return {"color": self.colour, "marker": self.marker, "markerfacecolor": inside, "markersize": size}
 
 
-def looks(methods: Sequence[str]) -> Mapping[str, Look]:
-    """The look of each method: those of the suite have the same in every report, others what is left, in order."""
-    places = {name: KNOWN.index(name) for name in methods if name in KNOWN}
-    free = iter([i for i in range(len(KNOWN) + len(methods)) if i not in places.values()])
-    places |= {name: next(free) for name in methods if name not in places}
-    return {name: Look(colour(i), _MARKERS[i % 10], LINES[i % len(LINES)]) for name, i in places.items()}
+_BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _BLACK, _SKY = (
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#000000", "#56b4e9"
+)  # fmt: skip
+LOOKS: Mapping[str, Look] = {
+    "map": Look(_BLACK, "P", LINES[5]),
+    "deep_ensemble": Look(_BLUE, "o", LINES[0]),
+    "deep_ensemble_10": Look(_BLUE, "h", LINES[1]),
+    "mc_dropout": Look(_SKY, "*", LINES[6]),
+    "mc_dropout_head": Look(_SKY, "p", LINES[1]),
+    "laplace": Look(_PURPLE, "v", LINES[4]),
+    "laplace_all": Look(_PURPLE, "<", LINES[1]),
+    "kl_vi": Look(_RED, "^", LINES[3]),
+    "kl_vi_tempered": Look(_RED, "8", LINES[0]),
+    "kl_vi_low_rank": Look(_RED, ">", LINES[1]),
+    "implicit_vi": Look(_ORANGE, "s", LINES[1]),
+    "implicit_vi_shared": Look(_GREEN, "D", LINES[2]),
+    "implicit_vi_per_example": Look(_ORANGE, "d", LINES[0]),
+    "implicit_vi_fast": Look(_ORANGE, "X", LINES[2]),
+    "implicit_vi_w2": Look(_ORANGE, "H", LINES[3]),
+}
+"""The look of every method and named variant of the suite, for ever: a variant has its method's colour."""
+RESERVED = ("#7a7a7a", "#7b1e3b", "#6b6b00", "#00556b", "#4b3a8e", "#8c6d3f")
+"""Colours of whatever is not in the table."""
+_HOLLOW = "osD^vPXph<>"
 
 
-def colour(i: int) -> tuple[float, float, float]:
-    """The i-th of ten colours that the colour-blind can tell apart."""
-    place = _COLOURS[i % 10]
-    red, green, blue = (0.0, 0.0, 0.0) if place is None else sns.color_palette("colorblind")[place]
-    return red, green, blue
-
-
-_TITLE: ContextVar[str] = ContextVar("title", default="")
+def look(name: str) -> Look:
+    """The look of a method: that of the table, else one that its name alone decides, whatever stands beside it."""
+    if name in LOOKS:
+        return LOOKS[name]
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    number, colour = divmod(number, len(RESERVED))
+    number, marker = divmod(number, len(_HOLLOW))
+    return Look(RESERVED[colour], _HOLLOW[marker], LINES[number % len(LINES)], is_filled=False)
 
 
 @contextmanager
-def titled(title: str) -> Iterator[None]:
-    """Every figure that is drawn within the block has ``title`` above it: what it is of."""
-    token = _TITLE.set(title)
-    try:
-        yield
-    finally:
-        _TITLE.reset(token)
+def page(path: Path, height: float, about: str, width: float = COLUMN) -> Iterator[Figure]:
+    """A figure ``height`` and ``width`` inches large, which is written as SVG and PNG when the block ends.
 
+    The same data give the same bytes: no date of drawing goes into the files.
 
-@contextmanager
-def page(path: Path, height: float) -> Iterator[Figure]:
-    """A figure of one column, ``height`` inches high, which is written as SVG and PNG when the block ends.
-
-    No date goes into the files: the same data give the same bytes.
+    Args:
+        path: without suffix.
+        height: of what is below the line ``about``.
+        about: what the figure is of, the line above it: task, model, seeds, dates.
+        width: `COLUMN` or `WIDE`.
     """
-    title = fill(_TITLE.get(), 60)
+    parts = [part.replace(" ", "\u00a0") for part in about.split(" · ")]  # broken between its parts
+    title = fill("\u00a0· ".join(parts), round(18 * width))
     with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=(COLUMN, height + 0.16 * len(title.splitlines())), layout="constrained")
-        if title:
-            figure.suptitle(title, fontsize=7, color="0.35", parse_math=False)
+        figure = Figure(figsize=(width, height + 0.14 * len(title.splitlines())), layout="constrained")
+        figure.suptitle(title, fontsize=6.5, color="0.35", parse_math=False)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
         svg, png = files(path)
