@@ -71,7 +71,10 @@ def pareto(
             boxes += [_box(point.cost.low, y, point.cost.high, y)]
             text = point.method
             if point.method in lost:
-                axes.annotate("", (point.cost.mean, high), (point.cost.mean, top), arrowprops={"arrowstyle": "->"})
+                end, arrow = high - 0.01 * (high - low), {"arrowstyle": "->", "shrinkA": 3, "shrinkB": 0}
+                axes.annotate(
+                    "", (point.cost.mean, end), (point.cost.mean, top), arrowprops=arrow, annotation_clip=False
+                )
                 text = f"{text} {point.value.mean:.3g} ↑"
             else:
                 axes.vlines(point.cost.mean, point.value.low, point.value.high, color=look.colour, linewidth=0.9)

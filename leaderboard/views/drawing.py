@@ -250,9 +250,7 @@ def _spread(amounts: Sequence[float], is_alternated: bool) -> Interval:
 
 def _note(front: Sequence[str], is_alternated: bool) -> str:
     across = "quartiles of the rounds" if is_alternated else "range over seeds"
-    line = (
-        "Line: front; each corner is told to be better than the one before (paired t, Holm) and dearer in every round."
-    )
+    line = "Line: front; each corner is told to be better than the one before (paired t, Holm) and dearer each time."
     if len(front) == 1:
         line = f"No front: no dearer method is told to be better than {front[0]}."
     if not front:

@@ -14,9 +14,9 @@ def corners(values: Mapping[str, Mapping[int, float]], costs: Mapping[str, Seque
     """The corners of the Pareto front, the cheapest first; low is good. [] where nothing is told apart.
 
     From the cheapest on, a method is a corner if its quality is told to be better than the last corner's; one whose
-    cost is not told to be higher takes that corner's place. So no corner is there for a difference that nobody can show, and
-    methods that are no corner may still be as good as one. Quality is told by paired t tests over more than `FEW`
-    common seeds, corrected by Holm for all pairs; cost where the ranges over seeds or rounds do not overlap.
+    cost is not told to be higher takes that corner's place. So no corner is there for a difference that nobody can
+    show, and methods that are no corner may still be as good as one. Quality is told by paired t tests over more than
+    `FEW` common seeds, corrected by Holm for all pairs; cost where the ranges over seeds or rounds do not overlap.
 
     Args:
         values: by method, the metric by seed.
