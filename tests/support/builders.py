@@ -145,7 +145,7 @@ def kept(folder, method="map", seed=0, *, sets=None, scored=True, **changes):
 def set_info(name, one):
     """What a record says of a set with these predictions."""
     labels = None if one.labels is None else array_sha256(one.labels)
-    return SetInfo(n=len(one.energy), inputs=sha(name), labels=labels)
+    return SetInfo(n=len(next(iter(vars(one).values()))), inputs=sha(name), labels=labels)
 
 
 def predictions(seed, labelled=True, n=200, classes=5, skill=2.0):
