@@ -18,11 +18,7 @@ from matplotlib.transforms import Bbox
 from leaderboard.statistics import Interval, Ranks, t_interval
 from leaderboard.views import style
 from leaderboard.views.front import beyond
-<<<<<<< HEAD
-from leaderboard.views.labels import Labelled, place
-=======
 from leaderboard.views.labels import Labelled, place_names
->>>>>>> figures
 
 
 class Point(NamedTuple):
@@ -45,12 +41,8 @@ def pareto(
 ) -> list[Path]:
     """A metric where lower is better against a cost: intervals as crosses, a name at each point, the front as a line.
 
-<<<<<<< HEAD
-    A method so bad that it would squeeze the others (`front.beyond`) is at the upper edge, with an arrow and its number.
-=======
     A method so bad that it would squeeze the others (`front.beyond`) is at the upper edge, with an arrow and its
     number.
->>>>>>> figures
 
     Args:
         points: costs are positive.
@@ -62,15 +54,6 @@ def pareto(
         note: what the bars say, and how the front is told.
     """
     lost = beyond({point.method: point.value.mean for point in points})
-<<<<<<< HEAD
-    lines = fill(note, 62)
-    with style.page(path, 2.7 + 0.12 * len(lines.splitlines()), about) as figure:
-        axes = figure.subplots()
-        axes.set_xscale("log")
-        low, high = _window([point for point in points if point.method not in lost])
-        axes.set_ylim(low, high)
-        top = high - 0.05 * (high - low)
-=======
     low, high = _window([point for point in points if point.method not in lost])
     if any(point.value.low < low or point.value.high > high for point in points if point.method not in lost):
         note = f"{note} Some bars go on beyond the picture."
@@ -80,7 +63,6 @@ def pareto(
         axes.set_xscale("log")
         axes.set_ylim(low, high)
         top = high - 0.09 * (high - low)
->>>>>>> figures
         named, boxes = [], []
         for point in points:
             look, y = style.look(point.method), top if point.method in lost else point.value.mean
@@ -89,16 +71,6 @@ def pareto(
             boxes += [_box(point.cost.low, y, point.cost.high, y)]
             text = point.method
             if point.method in lost:
-<<<<<<< HEAD
-                axes.annotate("", (point.cost.mean, high), (point.cost.mean, top), arrowprops={"arrowstyle": "->"})
-                text = f"{text} {point.value.mean:.3g} ↑"
-            else:
-                axes.vlines(point.cost.mean, point.value.low, point.value.high, color=look.colour, linewidth=0.9)
-                boxes += [
-                    _box(point.cost.mean, max(low, point.value.low), point.cost.mean, min(high, point.value.high))
-                ]
-            named.append(Labelled(point.cost.mean, y, text, look.colour))
-=======
                 end, arrow = high - 0.01 * (high - low), {"arrowstyle": "->", "shrinkA": 3, "shrinkB": 0}
                 axes.annotate(
                     "", (point.cost.mean, end), (point.cost.mean, top), arrowprops=arrow, annotation_clip=False
@@ -109,20 +81,13 @@ def pareto(
                 ends = [min(max(end, low), high) for end in point.value if np.isfinite(end)]
                 boxes += [_box(point.cost.mean, min(ends), point.cost.mean, max(ends))]
             named.append(Labelled(point.cost.mean, y, text))
->>>>>>> figures
         axes.margins(x=0.12)
         axes.autoscale_view(scaley=False)
         boxes += _front_line(axes, [next(p for p in points if p.method == name) for name in corners])
         style.plain_log_ticks(axes)
         axes.set(xlabel=cost_label, ylabel=value_label)
-<<<<<<< HEAD
-        figure.text(0.5, 0.005, lines, ha="center", va="bottom", fontsize=6.5, color="0.25")
-        figure.get_layout_engine().set(rect=(0, 0.13 * len(lines.splitlines()) / figure.get_figheight(), 1, 1))
-        place(figure, axes, named, boxes)
-=======
         figure.legend(handles=[], title=lines, loc="outside lower center")
         place_names(figure, axes, named, boxes)
->>>>>>> figures
     return style.files(path)
 
 
@@ -141,10 +106,7 @@ def _front_line(axes: Axes, corners: Sequence[Point]) -> list[Bbox]:
         return []
     x, y = [point.cost.mean for point in corners], [point.value.mean for point in corners]
     x, y = [*x, axes.get_xlim()[1]], [*y, y[-1]]
-<<<<<<< HEAD
-=======
     axes.set_xlim(axes.get_xlim())  # the line ends at the edge, and does not push it away
->>>>>>> figures
     axes.step(x, y, where="post", color="0.6", linewidth=0.8, zorder=1)
     flat = [_box(x[i], y[i], x[i + 1], y[i]) for i in range(len(x) - 1)]
     return flat + [_box(x[i + 1], y[i + 1], x[i + 1], y[i]) for i in range(len(x) - 2)]
@@ -267,13 +229,8 @@ def _means(rows: pd.DataFrame, x: str, y: str) -> tuple[list[float], list[Interv
     """Places, the interval over seeds at each, and what each seed gave; several rows of a seed are averaged."""
     places = sorted(set(rows[x].tolist()))
     bands, seen = [], []
-<<<<<<< HEAD
-    for place in places:
-        here = rows.loc[rows[x] == place]
-=======
     for one in places:
         here = rows.loc[rows[x] == one]
->>>>>>> figures
         seeds, values = here["seed"].to_numpy(), here[y].to_numpy()
         of_seeds = [float(np.mean(values[seeds == seed])) for seed in np.unique(seeds)]
         bands.append(t_interval(of_seeds))

@@ -99,13 +99,9 @@ def about_of(task: str, methods: Methods) -> str:
     seeds = sorted({run.seed for run in runs})
     least = min(len(members) for members in methods.values())
     counted = f"{len(seeds)}" if least == len(seeds) else f"{least} to {len(seeds)}"
-<<<<<<< HEAD
-    parts.append(f"{counted} seed{'s' * (len(seeds) > 1)} ({', '.join(map(str, seeds))})")
-=======
     is_range = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
     which = f"{seeds[0]} to {seeds[-1]}" if is_range else ", ".join(map(str, seeds))
     parts.append(f"{counted} seed{'s' * (len(seeds) > 1)} ({which})")
->>>>>>> figures
     days = sorted({run.started[:10] for run in runs})
     parts.append(f"made {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""))
     return " · ".join([*parts, *(["history: made under rules 1"] if runs[0].is_history else [])])
@@ -169,16 +165,10 @@ def _ood(drawing: _Drawing, task: str, predictions: Mapping[str, Sequence[Sets]]
 def _severity(drawing: _Drawing, task: str, methods: Methods, predictions: Mapping[str, Sequence[Sets]]) -> None:
     """Metrics over severity; severity 0 is of the corrupted items themselves only if all predictions are there."""
     any_run = next(iter(next(iter(methods.values())).values()))
-<<<<<<< HEAD
-    first = ("rmse", "RMSE ↓") if any_run.likelihood == "gaussian" else ("accuracy", "accuracy ↑")
-    quality = dict([first, ("nll", "NLL, nats ↓")])
-    is_same = first[0] == "accuracy" and predictions.keys() == methods.keys()
-=======
     is_numbers = any_run.likelihood == "gaussian"
     quality = {"rmse": "RMSE ↓"} if is_numbers else {"accuracy": "accuracy ↑"}
     quality["nll"] = "NLL, nats ↓"
     is_same = not is_numbers and predictions.keys() == methods.keys()
->>>>>>> figures
     rows: list[dict[str, Any]] = []
     for method, runs in methods.items():
         for i, (seed, run) in enumerate(sorted(runs.items())):
@@ -246,12 +236,8 @@ def _pareto(drawing: _Drawing, task: str, methods: Methods, base: BySeed) -> Non
         front = corners(values, amounts)
         drawing.files += curves.pareto(
             points, front, drawing.to / task / f"pareto_{kind}", about=about_of(task, shown),
-<<<<<<< HEAD
-            cost_label=f"{kind} time, ratio to MAP ({how})", value_label="NLL, nats ↓", note=_note(front, is_alternated),
-=======
             cost_label=f"{kind} time, ratio to MAP ({how})", value_label="NLL, nats ↓",
             note=_note(front, is_alternated),
->>>>>>> figures
         )  # fmt: skip
 
 
@@ -264,11 +250,7 @@ def _spread(amounts: Sequence[float], is_alternated: bool) -> Interval:
 
 def _note(front: Sequence[str], is_alternated: bool) -> str:
     across = "quartiles of the rounds" if is_alternated else "range over seeds"
-<<<<<<< HEAD
-    line = "Line: front; its corners are told apart, methods between them are not shown to be worse than one."
-=======
     line = "Line: front; each corner is told to be better than the one before (paired t, Holm) and dearer each time."
->>>>>>> figures
     if len(front) == 1:
         line = f"No front: no dearer method is told to be better than {front[0]}."
     if not front:

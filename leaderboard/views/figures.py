@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Figures of predicted classes; every function takes plain data and a path without suffix, and returns the files it wrote.
-=======
 """Figures of predicted classes; every function takes plain data and a path without suffix, and returns its files.
->>>>>>> figures
 
 A method looks the same in all of them (`style.look`), and what is compared has the same axes and the same bins.
 """
@@ -49,17 +45,10 @@ def reliability(predictions: Mapping[str, Sequence[Categorical]], path: Path, ab
         some = count > 0
         x, y = confidence[some] / count[some], hits[some] / count[some]
         upper.plot(x, y, linewidth=1.5, clip_on=False, **look.marks(2.5))
-<<<<<<< HEAD
-        upper.set(xlim=(0, 1), ylim=(0, 1), yticks=[0, 0.5, 1])
-        lower.bar((np.arange(bins) + 0.5) / bins, count / len(runs), 0.9 / bins, color="0.6")
-        lower.set_yscale("log")
-        lower.set_ylim(bottom=0.5)
-=======
         upper.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         lower.bar((np.arange(bins) + 0.5) / bins, count / len(runs), 0.9 / bins, color="0.6")
         lower.set_yscale("log")
         lower.set(ylim=(0.5, None), xticks=[0, 0.5, 1])
->>>>>>> figures
         return f"ECE {np.mean([metrics.ece(one.log_probs, _labels(one), bins) for one in runs]):.3f}"
 
     handles = [
@@ -96,10 +85,7 @@ def ood_histograms(
     low, high = np.quantile(every[np.isfinite(every)], [0.002, 0.998])
     edges = np.linspace(low, high if high > low else low + 1.0, OOD_BINS + 1)
     others = sorted(name for name in next(iter(scores.values()))[0] if name != "test")
-<<<<<<< HEAD
-=======
     names = [other.removeprefix("ood_").replace("/", " ") for other in others]
->>>>>>> figures
 
     def draw(name: str, axes: Sequence[Axes]) -> str:
         (one,) = axes
@@ -109,18 +95,6 @@ def ood_histograms(
             shares, line = _shares([sets[other] for sets in runs], edges), style.LINES[i % len(style.LINES)]
             one.stairs(shares, edges, color=colour, linestyle=line, linewidth=1.0)
         areas = [np.mean([metrics.auroc(sets["test"], sets[other]) for sets in runs]) for other in others]
-<<<<<<< HEAD
-        return "AUROC " + " ".join(f"{area:.3f}" for area in areas)
-
-    handles = [Patch(color="0.75", label="test")]
-    handles += [
-        Line2D([], [], color="0.2", linewidth=1.0, linestyle=style.LINES[i % len(style.LINES)], label=other)
-        for i, other in enumerate(others)
-    ]
-    about = f"{about}; AUROC: of {', '.join(others)}"
-    xlabel = f"{label} (outer bins: tails)"
-    return panels(list(scores), draw, path, about=about, ylabels=("share of items",), xlabel=xlabel, handles=handles)
-=======
         return "AUROC " + " ".join(f"{area:.3f}".removeprefix("0") for area in areas)
 
     handles = [Patch(color="0.75", label="test")]
@@ -130,7 +104,6 @@ def ood_histograms(
     ]
     about = f"{about} · AUROC of {', '.join(names)}, mean over seeds · the outer bins hold the tails"
     return panels(list(scores), draw, path, about=about, ylabels=("share of items",), xlabel=label, handles=handles)
->>>>>>> figures
 
 
 def _shares(values: Sequence[np.ndarray], edges: np.ndarray) -> np.ndarray:

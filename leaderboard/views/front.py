@@ -13,17 +13,10 @@ from leaderboard.statistics import FEW, LEVEL, holm, paired_p
 def corners(values: Mapping[str, Mapping[int, float]], costs: Mapping[str, Sequence[float]]) -> list[str]:
     """The corners of the Pareto front, the cheapest first; low is good. [] where nothing is told apart.
 
-<<<<<<< HEAD
-    From the cheapest on, a method is a corner if its quality is told to be better than the last corner's; one whose cost
-    is not told to be higher takes that corner's place. So no corner is there for a difference that nobody can show, and
-    methods that are no corner may still be as good as one. Quality is told by paired t tests over more than `FEW`
-    common seeds, corrected by Holm for all pairs; cost where the ranges over seeds or rounds do not overlap.
-=======
     From the cheapest on, a method is a corner if its quality is told to be better than the last corner's; one whose
     cost is not told to be higher takes that corner's place. So no corner is there for a difference that nobody can
     show, and methods that are no corner may still be as good as one. Quality is told by paired t tests over more than
     `FEW` common seeds, corrected by Holm for all pairs; cost where the ranges over seeds or rounds do not overlap.
->>>>>>> figures
 
     Args:
         values: by method, the metric by seed.
@@ -60,16 +53,11 @@ def _told_better(values: Mapping[str, Mapping[int, float]]) -> set[tuple[str, st
 
 
 def beyond(means: Mapping[str, float]) -> set[str]:
-<<<<<<< HEAD
-    """Methods so much worse than the others (high is bad) that drawing them to scale would squeeze those: the gap to the
-    next one is wider than the span of all the rest, at least three. NaN and infinity are beyond every scale."""
-=======
     """Methods so much worse than the others (high is bad) that drawing them to scale would squeeze those.
 
     The gap to the next one is wider than the span of all the rest, at least three. NaN and infinity are beyond every
     scale.
     """
->>>>>>> figures
     out = {name for name, mean in means.items() if not np.isfinite(mean)}
     shown = sorted((mean, name) for name, mean in means.items() if name not in out)
     while len(shown) > 3 and shown[-1][0] - shown[-2][0] > shown[-2][0] - shown[0][0] > 0.0:

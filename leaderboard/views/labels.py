@@ -23,16 +23,9 @@ class Labelled(NamedTuple):
     x: float
     y: float
     text: str
-<<<<<<< HEAD
-    colour: str
-
-
-def place(figure: Figure, axes: Axes, points: Sequence[Labelled], lines: Sequence[Bbox]) -> None:
-=======
 
 
 def place_names(figure: Figure, axes: Axes, points: Sequence[Labelled], lines: Sequence[Bbox]) -> None:
->>>>>>> figures
     """Write the name of each point where nothing is: tried by distance, then around the point; the crowded first.
 
     The axes must have their limits: names are placed in what they show. ``lines``: boxes, in coordinates of the data,
@@ -66,11 +59,7 @@ def place_names(figure: Figure, axes: Axes, points: Sequence[Labelled], lines: S
 def _free(
     at: np.ndarray, size: tuple[float, float], scale: float, taken: Sequence[Bbox], inside: Bbox
 ) -> tuple[tuple[float, float], Bbox]:
-<<<<<<< HEAD
-    """The first place that covers nothing, else the one that covers least: offset of its edge in points, and its box."""
-=======
     """The first place that covers nothing, else that which covers least: offset of its edge in points, and its box."""
->>>>>>> figures
     best, least = None, np.inf
     for distance in _DISTANCES:
         for angle in _ANGLES:

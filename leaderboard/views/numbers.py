@@ -43,16 +43,10 @@ def quantiles(predictions: Mapping[str, Sequence[Gaussian]], path: Path, about: 
         pooled = np.concatenate(below)
         observed = [np.mean(pooled <= p) for p in LEVELS]
         upper.plot(LEVELS, observed, linewidth=1.5, markevery=3, clip_on=False, **look.marks())
-<<<<<<< HEAD
-        upper.set(xlim=(0, 1), ylim=(0, 1), yticks=[0, 0.5, 1])
-        share = 100 * np.histogram(pooled, bins=10, range=(0, 1))[0] / len(pooled)
-        lower.bar(np.arange(10) / 10 + 0.05, share, 0.09, color="0.6")
-=======
         upper.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         share = 100 * np.histogram(pooled, bins=10, range=(0, 1))[0] / len(pooled)
         lower.bar(np.arange(10) / 10 + 0.05, share, 0.09, color="0.6")
         lower.set_xticks([0, 0.5, 1])
->>>>>>> figures
         lower.axhline(10, color="0.5", linestyle="--", linewidth=0.8)
         errors = [regression.quantile_calibration_error(one.mean, one.variance, _labels(one)) for one in runs]
         return f"quantile error {np.mean(errors):.3f}"
@@ -100,11 +94,7 @@ def against_true(predictions: Mapping[str, Sequence[Gaussian]], path: Path, abou
         Line2D([], [], color="black", marker="x", markersize=3.5, linestyle="", label="truth outside"),
         Line2D([], [], color="0.5", linestyle="--", linewidth=0.8, label="predicted = true"),
     ]
-<<<<<<< HEAD
-    about = f"{about}; drawn: {min(count, MOST)} of {count} items of the first seed"
-=======
     about = f"{about} · drawn: {min(count, MOST)} of {count} items of the first seed"
->>>>>>> figures
     return panels(
         list(predictions), draw, path, about=about, ylabels=("predicted",), xlabel="true", handles=handles, height=1.7
     )

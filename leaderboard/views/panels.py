@@ -6,10 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-import numpy as np
-=======
->>>>>>> figures
 from matplotlib.axes import Axes
 
 from leaderboard.views import style
@@ -60,27 +56,11 @@ def panels(
             if i + columns >= len(names):
                 mine[-1].set_xlabel(xlabel)
                 mine[-1].tick_params(labelbottom=True)
-<<<<<<< HEAD
-        _align([grid[row, column] for row, column in np.ndindex(grid.shape) if grid[row, column].axison], parts, grid)
-=======
         _align([[axes for axes in grid[part::parts].flat if axes.axison] for part in range(parts)])
->>>>>>> figures
         figure.legend(handles=list(handles), loc="outside lower center", ncols=2 if columns <= 2 else len(handles))
     return style.files(path)
 
 
-<<<<<<< HEAD
-def _align(shown: Sequence[Axes], parts: int, grid: np.ndarray) -> None:
-    """The same limits across for all axes, and upwards for those of the same place in their panels."""
-    low, high = (pick(axes.get_xlim()[i] for axes in shown) for i, pick in enumerate((min, max)))
-    for axes in shown:
-        axes.set_xlim(low, high)
-    for part in range(parts):
-        same = [axes for axes in grid[part::parts].flat if axes.axison]
-        low, high = (pick(axes.get_ylim()[i] for axes in same) for i, pick in enumerate((min, max)))
-        for axes in same:
-            axes.set_ylim(low, high)
-=======
 def _align(parts: Sequence[Sequence[Axes]]) -> None:
     """The same limits across for all axes, and upwards for those of the same place in their panels."""
     low, high = (pick(axes.get_xlim()[i] for part in parts for axes in part) for i, pick in enumerate((min, max)))
@@ -88,4 +68,3 @@ def _align(parts: Sequence[Sequence[Axes]]) -> None:
         bottom, top = (pick(axes.get_ylim()[i] for axes in part) for i, pick in enumerate((min, max)))
         for axes in part:
             axes.set(xlim=(low, high), ylim=(bottom, top))
->>>>>>> figures

@@ -108,12 +108,8 @@ def page(path: Path, height: float, about: str, width: float = COLUMN) -> Iterat
         about: what the figure is of, the line above it: task, model, seeds, dates.
         width: `COLUMN` or `WIDE`.
     """
-<<<<<<< HEAD
-    title = fill(about, round(19 * width))
-=======
     parts = [part.replace(" ", "\u00a0") for part in about.split(" · ")]  # broken between its parts
     title = fill("\u00a0· ".join(parts), round(18 * width))
->>>>>>> figures
     with matplotlib.rc_context(_RC):
         figure = Figure(figsize=(width, height + 0.14 * len(title.splitlines())), layout="constrained")
         figure.suptitle(title, fontsize=6.5, color="0.35", parse_math=False)
