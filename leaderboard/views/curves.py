@@ -71,7 +71,7 @@ def pareto(
             boxes += [_box(point.cost.low, y, point.cost.high, y)]
             text = point.method
             if point.method in lost:
-                end, arrow = high - 0.01 * (high - low), {"arrowstyle": "->", "shrinkA": 3, "shrinkB": 0}
+                end, arrow = high - 0.01 * (high - low), {"arrowstyle": "->", "color": look.colour, "shrinkA": 3}
                 axes.annotate(
                     "", (point.cost.mean, end), (point.cost.mean, top), arrowprops=arrow, annotation_clip=False
                 )
