@@ -20,7 +20,6 @@ from leaderboard.views import style
 from leaderboard.views.front import beyond
 from leaderboard.views.labels import Labelled, place_names
 
-
 ROOM = 9
 """Names that a column has room for."""
 
