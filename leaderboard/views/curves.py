@@ -20,6 +20,9 @@ from leaderboard.views import style
 from leaderboard.views.front import beyond
 from leaderboard.views.labels import Labelled, place_names
 
+ROOM = 9
+"""Names that a column has room for."""
+
 
 class Point(NamedTuple):
     """A method in a figure of cost against quality; low is good in both."""
@@ -57,8 +60,9 @@ def pareto(
     low, high = _window([point for point in points if point.method not in lost])
     if any(point.value.low < low or point.value.high > high for point in points if point.method not in lost):
         note = f"{note} Some bars go on beyond the picture."
-    lines = fill(note, 60)
-    with style.page(path, 2.6 + 0.13 * len(lines.splitlines()), about) as figure:
+    width = style.WIDE if len(points) > ROOM else style.COLUMN
+    lines = fill(note, round(18 * width))
+    with style.page(path, 2.6 + 0.13 * len(lines.splitlines()), about, width) as figure:
         axes = figure.subplots()
         axes.set_xscale("log")
         axes.set_ylim(low, high)
@@ -71,7 +75,7 @@ def pareto(
             boxes += [_box(point.cost.low, y, point.cost.high, y)]
             text = point.method
             if point.method in lost:
-                end, arrow = high - 0.01 * (high - low), {"arrowstyle": "->", "shrinkA": 3, "shrinkB": 0}
+                end, arrow = high - 0.01 * (high - low), {"arrowstyle": "->", "color": look.colour, "shrinkA": 3}
                 axes.annotate(
                     "", (point.cost.mean, end), (point.cost.mean, top), arrowprops=arrow, annotation_clip=False
                 )

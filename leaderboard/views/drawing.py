@@ -254,7 +254,7 @@ def _note(front: Sequence[str], is_alternated: bool) -> str:
     if len(front) == 1:
         line = f"No front: no dearer method is told to be better than {front[0]}."
     if not front:
-        line = "No front: too few seeds to tell any two methods apart."
+        line = "No front: these seeds tell no two methods apart."
     return f"Bars: 95 % interval of the mean over seeds; across: {across}. {line}"
 
 

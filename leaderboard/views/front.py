@@ -55,11 +55,12 @@ def _told_better(values: Mapping[str, Mapping[int, float]]) -> set[tuple[str, st
 def beyond(means: Mapping[str, float]) -> set[str]:
     """Methods so much worse than the others (high is bad) that drawing them to scale would squeeze those.
 
-    The gap to the next one is wider than the span of all the rest, at least three. NaN and infinity are beyond every
-    scale.
+    These are all above the first gap that is wider than the span of what lies below it: half of the methods, and three,
+    at least. NaN and infinity are beyond every scale.
     """
     out = {name for name, mean in means.items() if not np.isfinite(mean)}
     shown = sorted((mean, name) for name, mean in means.items() if name not in out)
-    while len(shown) > 3 and shown[-1][0] - shown[-2][0] > shown[-2][0] - shown[0][0] > 0.0:
-        out.add(shown.pop()[1])
+    for kept in range(max(3, -(-len(shown) // 2)), len(shown)):
+        if shown[kept][0] - shown[kept - 1][0] > shown[kept - 1][0] - shown[0][0] > 0.0:
+            return out | {name for _, name in shown[kept:]}
     return out

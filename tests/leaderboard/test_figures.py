@@ -266,6 +266,7 @@ def test_three_seeds_make_no_front():
         ([0.1, 0.11, 0.12, math.inf], {"d"}),
         ([0.1, 0.11, 0.12, 0.3, 9.0], {"d", "e"}),
         ([0.1, 0.1, 0.1, 0.3], set()),
+        ([0.1, 0.11, 0.12, 0.13, 0.6, 0.9], {"e", "f"}),
     ],
 )
 def test_a_row_that_would_squeeze_the_others_is_beyond_the_scale(means, out):
