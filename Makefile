@@ -14,4 +14,4 @@ quick: .venv/bin/ivi
 test:
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install -q -e '.[test]'
-	.venv/bin/pytest -q
+	.venv/bin/pytest -q -n auto --dist loadfile

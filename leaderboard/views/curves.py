@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -66,25 +66,11 @@ def pareto(
         axes = figure.subplots()
         axes.set_xscale("log")
         axes.set_ylim(low, high)
-        top = high - 0.09 * (high - low)
         named, boxes = [], []
         for point in points:
-            look, y = style.look(point.method), top if point.method in lost else point.value.mean
-            axes.plot(point.cost.mean, y, linestyle="", zorder=3, **look.marks(5))
-            axes.hlines(y, point.cost.low, point.cost.high, color=look.colour, linewidth=0.9)
-            boxes += [_box(point.cost.low, y, point.cost.high, y)]
-            text = point.method
-            if point.method in lost:
-                end, arrow = high - 0.01 * (high - low), {"arrowstyle": "->", "color": look.colour, "shrinkA": 3}
-                axes.annotate(
-                    "", (point.cost.mean, end), (point.cost.mean, top), arrowprops=arrow, annotation_clip=False
-                )
-                text = f"{text} {point.value.mean:.3g} ↑"
-            else:
-                axes.vlines(point.cost.mean, point.value.low, point.value.high, color=look.colour, linewidth=0.9)
-                ends = [min(max(end, low), high) for end in point.value if np.isfinite(end)]
-                boxes += [_box(point.cost.mean, min(ends), point.cost.mean, max(ends))]
-            named.append(Labelled(point.cost.mean, y, text))
+            name, taken = _cross(axes, point, point.method in lost, (low, high))
+            named.append(name)
+            boxes += taken
         axes.margins(x=0.12)
         axes.autoscale_view(scaley=False)
         boxes += _front_line(axes, [next(p for p in points if p.method == name) for name in corners])
@@ -93,6 +79,23 @@ def pareto(
         figure.legend(handles=[], title=lines, loc="outside lower center")
         place_names(figure, axes, named, boxes)
     return style.files(path)
+
+
+def _cross(axes: Any, point: Point, is_lost: bool, limits: tuple[float, float]) -> tuple[Labelled, list[Any]]:
+    """Draw one method: its point and intervals, or an arrow at the upper edge. Its name, and the room that is taken."""
+    low, high = limits
+    top = high - 0.09 * (high - low)
+    look, x, y = style.look(point.method), point.cost.mean, top if is_lost else point.value.mean
+    axes.plot(x, y, linestyle="", zorder=3, **look.marks(5))
+    axes.hlines(y, point.cost.low, point.cost.high, color=look.colour, linewidth=0.9)
+    taken = [_box(point.cost.low, y, point.cost.high, y)]
+    if is_lost:
+        end, arrow = high - 0.01 * (high - low), {"arrowstyle": "->", "color": look.colour, "shrinkA": 3}
+        axes.annotate("", (x, end), (x, top), arrowprops=arrow, annotation_clip=False)
+        return Labelled(x, y, f"{point.method} {point.value.mean:.3g} ↑"), taken
+    axes.vlines(x, point.value.low, point.value.high, color=look.colour, linewidth=0.9)
+    ends = [min(max(end, low), high) for end in point.value if np.isfinite(end)]
+    return Labelled(x, y, point.method), [*taken, _box(x, min(ends), x, max(ends))]
 
 
 def _window(points: Sequence[Point]) -> tuple[float, float]:

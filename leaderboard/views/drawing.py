@@ -72,9 +72,8 @@ def draw(
         ValueError: a predictions file is damaged.
     """
     drawing = _Drawing(to, costs)
-    tasks = {
-        task: _drawn(drawing, [g for g in groups if g.task == task]) for task in dict.fromkeys(g.task for g in groups)
-    }
+    names = dict.fromkeys(group.task for group in groups)
+    tasks = {task: _drawn(drawing, [group for group in groups if group.task == task]) for task in names}
     compared = {}
     for done, (task, (methods, base)) in enumerate(tasks.items()):
         progress(done, len(tasks))
@@ -94,8 +93,7 @@ def draw(
 def about_of(task: str, methods: Methods) -> str:
     """What a figure is of, in a line: task, model, seeds, when the runs were made (not when they were drawn)."""
     runs = [run for members in methods.values() for run in members.values()]
-    identity = runs[0].identity
-    parts = [task, f"model {identity.model.get('name')}" if identity else "model not recorded"]
+    parts = [task, f"model {one.model.get('name')}" if (one := runs[0].identity) else "model not recorded"]
     seeds = sorted({run.seed for run in runs})
     least = min(len(members) for members in methods.values())
     counted = f"{len(seeds)}" if least == len(seeds) else f"{least} to {len(seeds)}"
