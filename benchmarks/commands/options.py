@@ -85,7 +85,7 @@ def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str,
 
 
 def _say(words: str) -> None:
-    errors.print(Text(words, "dim"), soft_wrap=True)
+    console.print(Text(words, "dim"), soft_wrap=True)
 
 
 def chosen_seeds(text: str | None) -> tuple[int, ...] | None:

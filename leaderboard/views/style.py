@@ -76,7 +76,7 @@ LOOKS: Mapping[str, Look] = {
     "kl_vi_low_rank": Look(_RED, ">", LINES[1]),
     "implicit_vi": Look(_ORANGE, "s", LINES[1]),
     "implicit_vi_shared": Look(_GREEN, "D", LINES[2]),
-    "implicit_vi_published": Look(_GREEN, "s", LINES[0]),
+    "implicit_vi_published": Look(_GREEN, "$P$", LINES[0]),
     "implicit_vi_per_example": Look(_ORANGE, "d", LINES[0]),
     "implicit_vi_fast": Look(_ORANGE, "X", LINES[2]),
     "implicit_vi_w2": Look(_ORANGE, "H", LINES[3]),
