@@ -81,10 +81,10 @@ def compare_methods(
 
 
 def _rows_of(rows: Sequence[Group], name: str) -> list[Group]:
-    """The row of this name; where there is none, those of this label, ranked ones first."""
+    """Rows of this name; else those of this label, ranked ones first."""
     exact = [row for row in rows if row.name == name and row.ok]
-    labelled = [row for row in rows if row.label == name and row.ok]
-    return exact or sorted(labelled, key=lambda row: bool(row.reason))
+    labelled = [row for row in rows if row.label == name and row not in exact and row.ok]
+    return [*exact, *sorted(labelled, key=lambda row: bool(row.reason))]
 
 
 def _pair(first: Sequence[Group], second: Sequence[Group]) -> tuple[Group | None, Group | None, list[str]]:

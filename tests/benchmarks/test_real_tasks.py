@@ -204,7 +204,7 @@ def test_published_weights_on_a_streamed_set_are_judged_as_they_are(untouched, m
 def test_a_streamed_set_that_is_too_small_for_the_task_is_one_line(untouched, field):
     text = changed((untouched / "task.toml").read_text(), **{field: "41"})
     (untouched / "task.toml").write_text(text)
-    assert "from 40 images" in refused(untouched)
+    assert "from 40 examples" in refused(untouched)
 
 
 def refused(folder: Path) -> str:
