@@ -179,9 +179,9 @@ def _planned(folder: Path, shelf: Shelf, report: Report) -> list[Finding]:
     """Planned runs that have no record: a seed that was deleted shows here."""
     made = {record.run_id for record in shelf.records}
     findings = []
-    for file in sorted(folder.glob(f"*{SUFFIX}")):
+    for file in sorted(folder.rglob(f"*{SUFFIX}")):
         try:
-            plan = read_plan(folder, file.name.removesuffix(SUFFIX))
+            plan = read_plan(file.parent, file.name.removesuffix(SUFFIX))
         except RecordError as error:
             findings.append(Finding(file, "plan", str(error).removeprefix(f"{file}: ")))
             continue

@@ -69,7 +69,7 @@ def test_the_task_on_ones_own_images_in_the_readme_runs(tmp_path):
 
 def test_readme_has_the_commands_that_ci_runs():
     readme = (ROOT / "README.md").read_text()
-    assert "```sh run\n" in readme and "```sh test\n" in readme
+    assert "```sh quick\n" in readme and "```sh test\n" in readme
 
 
 def test_the_published_records_are_small_enough_for_a_repository():
