@@ -24,7 +24,7 @@ suite ablations
 suite warmup
 suite draws
 
-for name in fashion fashion-resnet draws; do
+for name in quick fashion fashion-resnet draws; do
     if ls "leaderboard/records/$name"/*/*/*.safetensors >/dev/null 2>&1; then # not where they are left out of the repository
         ivi figures "$name" --folder "leaderboard/records/$name" --to "docs/board/$name"
     fi
