@@ -1,73 +1,25 @@
 """A process of its own: what it says is heard, what it does ends with it."""
 
-import os
 import signal
 import subprocess
 import time
 
 import pytest
+from targets import (
+    ends,
+    kills_itself,
+    leaves_processes,
+    prints,
+    raises,
+    says,
+    sees_what_is_loaded,
+    sends_a_pickle,
+    sends_nonsense,
+    sleeps,
+    stops_itself,
+)
 
 from benchmarks.measure.process import Gone, TimedOut, child
-
-
-def says(channel, job):
-    channel.send("said", b"\x00\x01", word=job)
-    channel.send("more")
-
-
-def sees_what_is_loaded(channel, job):
-    import sys
-
-    channel.send("loaded", modules=[name for name in job if name in sys.modules])
-
-
-def sleeps(channel, job):
-    time.sleep(1000)
-
-
-def stops_itself(channel, job):
-    os.kill(os.getpid(), signal.SIGSTOP)
-
-
-def kills_itself(channel, job):
-    os.kill(os.getpid(), job)
-
-
-def ends(channel, job):
-    os._exit(job)
-
-
-def raises(channel, job):
-    raise ValueError("[/INST] \ud800")
-
-
-def sends_nonsense(channel, job):
-    channel._connection.send_bytes(job)
-    time.sleep(1000)
-
-
-def sends_a_pickle(channel, job):
-    channel._connection.send(Trap())
-
-
-class Trap:
-    def __reduce__(self):
-        return os._exit, (7,)
-
-
-def leaves_processes(channel, job):
-    subprocess.Popen(["sleep", "7391"])
-    subprocess.Popen(["sleep", "7392"], start_new_session=True)
-    subprocess.Popen(["sh", "-c", "setsid sleep 7393 & exit"]).wait()
-    channel.send("done")
-    time.sleep(1000)
-
-
-def prints(channel, job):
-    os.write(1, b"out\n")
-    os.write(2, b"x" * 200_000 + b"end")
-    channel.send("done")
-    time.sleep(0.2)
 
 
 def test_messages_come_with_their_bytes():
