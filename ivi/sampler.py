@@ -81,7 +81,8 @@ class Sampler:
 
     def draw(self, layer: RandomLayer, num_examples: int) -> Draw:
         """Draw the noise of one layer for one training pass."""
-        if layer.noise == "shared":
+        is_still = not any(factor.numel() for factor in layer.factors.values())  # rank 0: a point, whatever the noise
+        if layer.noise == "shared" or is_still:
             return Draw(layer.noise_like(self.generator))
         if layer.noise == "per_example":
             return Draw(layer.noise_like(self.generator, num_examples), "own", num_examples)
