@@ -28,7 +28,7 @@ TRANSFORMERS = {
     "maxvit_rmlp_pico_rw_256": 64,
     "coatnet_nano_rw_224": 64, "efficientformerv2_s0": 64,
     "swinv2_cr_tiny_ns_224": 64, "beit_base_patch16_224": 32, "volo_d1_224": 32, "levit_128s": 64,
-    "crossvit_tiny_240": 48,
+    "crossvit_tiny_240": 240,
     "twins_svt_small": 64, "pvt_v2_b0": 64, "eva02_tiny_patch14_224": 28, "tiny_vit_5m_224": 64,
 }  # fmt: skip
 FIXED_SIZE = (
@@ -38,7 +38,6 @@ FIXED_SIZE = (
     "beit",
     "volo",
     "levit",
-    "crossvit",
     "mixer",
     "resmlp",
     "gmlp",
