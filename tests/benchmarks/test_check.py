@@ -7,10 +7,7 @@ from commands import ivi
 
 from benchmarks.check import TASKS
 
-METHODS = ["deep_ensemble(members=2)", "mc_dropout(passes=4)", "laplace", "implicit_vi(draws=4)"]
-METHODS += [
-    "kl_vi(draws=4, kl_weight=0.01)"
-]  # at weight 1 it learns nothing of 600 images in two epochs, and is told so
+METHODS = ["deep_ensemble(members=2)", "mc_dropout(passes=4)", "laplace", "kl_vi(draws=4)", "implicit_vi(draws=4)"]
 UNFAIR = Path(__file__).with_name("unfair.py")
 BROKEN = Path(__file__).parent.parent / "baselines" / "methods" / "broken.py"
 SEARCH = "no evaluation example is in the process that fits"
@@ -25,7 +22,11 @@ def test_map_keeps_the_contract():
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("method", ["map", *METHODS])
 def test_every_method_that_comes_with_the_package_keeps_the_contract(method, task):
-    assert "every check holds" in ivi("check", method, "--task", task).stdout
+    if (method, task) == ("kl_vi(draws=4)", "digits-cnn"):  # its ELBO learns nothing of 600 images in two epochs
+        shown = ivi("check", method, "--task", task, code=1).stdout
+        assert "1 checks failed" in shown and "fails   it learns from the data that it is given" in shown
+    else:
+        assert "every check holds" in ivi("check", method, "--task", task).stdout
 
 
 @pytest.mark.parametrize(
