@@ -95,7 +95,8 @@ def run(
         make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan(out))
     except KeyboardInterrupt:
         done, _ = _ended(chosen, out)
-        errors.print(f"interrupted: {done} of {len(chosen.runs)} runs are done and kept; the same command goes on here")
+        kept = f"{done} of {len(chosen.runs)} runs are done and kept"
+        errors.print(f"interrupted: {kept}; the same command goes on from here", soft_wrap=True)
         raise typer.Exit(130) from None
     labels = ",".join(dict.fromkeys(one.method.label for one in chosen.runs))
     show_suite(out, chosen.suite.name, None if methods is None else labels, seeds)
