@@ -194,7 +194,8 @@ def test_published_weights_on_a_streamed_set_are_judged_as_they_are(untouched, m
     task, stored = load_task(str(untouched / "task.toml")), load_file(untouched / "resnet.safetensors")
     net = models.create(task.model, 10, torch.zeros(1, 3, 64, 64), seed=0)
     assert all(torch.equal(tensor, stored[name]) for name, tensor in net.state_dict().items())
-    x, y = next(iter(StreamSource(task.data.name, "test").ordered(20)))
+    how = preprocessing_of(task.model.name)  # as the weights were published: their own crop, interpolation, mean, std
+    x, y = next(iter(StreamSource(task.data.name, "test", preprocessing=how).ordered(20)))
     with torch.inference_mode():
         loss = torch.nn.functional.cross_entropy(net(x), y)
     assert made["map"]["scores"]["test"]["nll"] == pytest.approx(float(loss), abs=2e-3)
