@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks import models
 from benchmarks.data import StreamSource
 from benchmarks.data import spec as specs
+from benchmarks.data.stream import preprocessing_of
 from benchmarks.suite import HERE, load_task
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
