@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 
 from benchmarks.data.examples import Examples
 from benchmarks.data.spec import DataError
+from benchmarks.machine import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -25,19 +25,6 @@ log = logging.getLogger(__name__)
 FORMAT = 2
 
 E = TypeVar("E", bound=Examples)
-
-
-def cache_folder() -> Path:
-    """Where decoded examples are kept: $IVI_CACHE, else ``ivi`` in the user's cache folder of this platform."""
-    if "IVI_CACHE" in os.environ:
-        return Path(os.environ["IVI_CACHE"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "ivi"
 
 
 def cached(name: str, split: str, identity: str, decode: Callable[[], E], cls: type[E]) -> E:
