@@ -169,7 +169,9 @@ def test_antithetic_halves_see_opposite_noise(make_net, images, num_examples):
 def test_per_example_noise_gives_each_its_own_weights(make_net, images, covariance):
     net, x = silent(make_net(noise="per_example", covariance=covariance, layers="all")), images()
     out = net(x)
-    draws = Draws({name: layer.current_draw.z for name, layer in ivi.random_layers(net).items()})
+    noise = {name: layer.current_draw.z for name, layer in ivi.random_layers(net).items()}
+    # A layer of rank 0 is one point, not one for each example.
+    draws = Draws({name: z.expand(8, -1) for name, z in noise.items()})
     every = logits_by_hand(net, x, draws)
     torch.testing.assert_close(out, every[range(8), range(8)], atol=1e-12, rtol=0)
 
