@@ -8,11 +8,12 @@ from ivi.kronecker import Kronecker
 from ivi.parametrization import MaximalUpdate, Parametrization, Standard, initialize_, param_groups
 from ivi.predict import predict
 from ivi.storage import load, save
-from ivi.variationalize import mean_only, random_layers, set_generator, variationalize
+from ivi.variationalize import PUBLISHED, mean_only, random_layers, set_generator, variationalize
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "PUBLISHED",
     "Covariance",
     "Diagonal",
     "Draws",

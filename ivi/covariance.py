@@ -98,6 +98,26 @@ DEFAULT_SCALE = 0.1
 """Initial std of the noise in units of the weights' own; chosen in docs/decisions/0013-the-scale-of-the-prior.md."""
 
 
+def check_scale(scale: float) -> None:
+    """Refuse a ``scale`` that is no size of a noise.
+
+    Raises:
+        ValueError: it is negative or not finite.
+    """
+    if not math.isfinite(scale) or scale < 0:
+        raise ValueError(f"scale must be a number of at least 0, not {scale}")
+
+
+def check_rank(name: str, rank: int, least: int) -> None:
+    """Refuse a ``rank`` that is no number of columns.
+
+    Raises:
+        ValueError: it is no whole number, or less than ``least``; the message calls it ``name``.
+    """
+    if not isinstance(rank, int) or rank < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {rank}")
+
+
 def rank_multiplier(rank: int, optimizer: Optimizer, scale: float) -> float:
     """Learning rate of a factor of ``rank`` columns that starts at ``scale``, in units of that of the weights."""
     # S = scale S'/sqrt(R) with entries of S' on the scale of the weights. Adam moves every number by the learning rate
@@ -138,8 +158,8 @@ class LowRank(Covariance):
     scale: float = DEFAULT_SCALE
 
     def __post_init__(self) -> None:
-        if self.rank < 0:
-            raise ValueError(f"rank must be at least 0, not {self.rank}")
+        check_rank("rank", self.rank, 0)
+        check_scale(self.scale)
 
     def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
         """See `Covariance`."""
@@ -186,6 +206,9 @@ class Full(Covariance):
     """
 
     scale: float = DEFAULT_SCALE
+
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
 
     def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
         """See `Covariance`."""
@@ -236,6 +259,11 @@ class Diagonal(Covariance):
 
     scale: float = DEFAULT_SCALE
     log: bool = False
+
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
+        if self.log and self.scale == 0:
+            raise ValueError("scale must be more than 0 where the factors are logarithms")
 
     def factor_shapes(self, shape: LayerShape) -> dict[str, tuple[int, ...]]:
         """See `Covariance`."""

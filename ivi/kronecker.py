@@ -9,7 +9,17 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ivi.covariance import DEFAULT_SCALE, Covariance, Factors, LayerShape, Optimizer, normal_, rank_multiplier
+from ivi.covariance import (
+    DEFAULT_SCALE,
+    Covariance,
+    Factors,
+    LayerShape,
+    Optimizer,
+    check_rank,
+    check_scale,
+    normal_,
+    rank_multiplier,
+)
 
 
 @final
@@ -31,8 +41,9 @@ class Kronecker(Covariance):
     scale: float = DEFAULT_SCALE
 
     def __post_init__(self) -> None:
-        if min(self.input_rank, self.output_rank) < 1:
-            raise ValueError(f"ranks must be at least 1, not {self.input_rank} and {self.output_rank}")
+        check_rank("input_rank", self.input_rank, 1)
+        check_rank("output_rank", self.output_rank, 1)
+        check_scale(self.scale)
 
     def _ranks(self, shape: LayerShape) -> tuple[int, int]:
         inputs = shape.fan_in + (1 if shape.bias else 0)

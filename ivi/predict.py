@@ -54,9 +54,12 @@ def predict(
     Raises:
         ValueError: the draws are of other layers, ``temperature`` is not positive, or the network's output is no single
             tensor.
+        TypeError: ``draws`` is neither a whole number nor fixed draws.
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
+    if not isinstance(draws, int | Draws | SeededDraws):
+        raise TypeError(f"draws must be a whole number, or fixed draws of this network, not {draws!r}")
     fixed = sample_draws(net, draws, generator, head_draws) if isinstance(draws, int) else draws
     layers = random_layers(net)
     if set(fixed.layers) != set(layers):

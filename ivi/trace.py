@@ -229,4 +229,6 @@ def _example_for(model: nn.Module) -> Tensor | None:
     # The configuration speaks of the checkpoint; a model made for grey images says so only in its first convolution.
     first = next((m for m in model.modules() if isinstance(m, KINDS[1:])), None)
     channels = size[0] if first is None else cast(nn.Conv2d, first).in_channels
-    return torch.zeros(1, channels, *size[1:], device=parameter.device, dtype=parameter.dtype)
+    # Transformers made for another size keep it beside their patches.
+    sides = getattr(getattr(model, "patch_embed", None), "img_size", None) or size[1:]
+    return torch.zeros(1, channels, *sides, device=parameter.device, dtype=parameter.dtype)

@@ -101,7 +101,7 @@ def _train(x: Tensor, y: Tensor, run: _Run, covariance: Covariance) -> float:
     generator = torch.Generator().manual_seed(run.seed)
     num_classes, width = int(y.max()) + 1, run.width
     layers = nn.Linear(x.shape[1], width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, num_classes)
-    net = variationalize(nn.Sequential(*layers), covariance, example=x[:1], generator=generator)
+    net = variationalize(nn.Sequential(*layers), covariance, noise="shared", example=x[:1], generator=generator)
     initialize_(net, run.parametrization, generator)
     groups = param_groups(net, run.lr, run.parametrization, run.optimizer)
     sgd = run.optimizer == "sgd"

@@ -18,12 +18,15 @@ from ivi.trace import Trace, rows_of_examples, trace
 
 Layers = Literal["ends", "last", "all"] | Sequence[str] | Callable[[str, nn.Module], bool]
 
+PUBLISHED: dict[str, Any] = {"covariance": LowRank(10, scale=1.0), "noise": "shared", "unit": "published"}
+"""Arguments of `variationalize` for the form of the paper (arXiv 2505.20235) and its code: ``**ivi.PUBLISHED``."""
+
 
 def variationalize(
     model: nn.Module,
     covariance: Covariance = LowRank(10),  # noqa: B008  frozen
     layers: Layers = "ends",
-    noise: Noise = "shared",
+    noise: Noise | None = None,
     example: Any = None,
     generator: torch.Generator | None = None,
     unit: Unit = "own",
@@ -43,13 +46,14 @@ def variationalize(
         covariance: structure of S Sᵀ, one object for all layers.
         layers: which Linear and Conv1d/2d/3d layers become random. "ends": the first and the last to be called in a
             forward pass; "last"; "all" that a forward pass uses; a list of names; or a predicate of name and module.
-        noise: "shared": one draw for the whole batch (the paper). "antithetic": z for the first half of the batch and
-            -z for the second, at the same cost and with less gradient noise. "per_example": one draw for each. Both
-            need layers whose rows are the examples in their order; a layer where they are not (a table of positions,
-            time before batch), or whose weights other code reads, keeps shared noise, and a warning names it.
+        noise: "shared": one draw for the whole batch (the paper), and asks for smaller learning rates. "antithetic": z
+            for the first half of the batch and -z for the second, at the same cost and with less gradient noise.
+            "per_example": one draw for each. The last two need layers whose rows are the examples in their order; a
+            layer where they are not (a table of positions, time before batch), or whose weights other code reads, keeps
+            shared noise, and a warning names it. None: antithetic where that is known to be so, shared elsewhere.
         example: a batch to trace a forward pass with, the model's only argument: a tensor [batch, ...], or a mapping,
             list or tuple of them. By default made from the ``input_size`` of a timm model's configuration; needed by
-            "ends", "last" and "all", and by every noise but "shared".
+            "ends", "last" and "all", and by antithetic and per-example noise.
         generator: draws the initial S, and from then on the training noise; see `ivi.set_generator`.
         unit: what ``scale`` counts. "own": the std of the layer's own weights as they stand, so that the noise fits the
             network it is added to. "fan_in": fan_in^-1/2, whatever the weights are. "published": fan_in^-1/2 for
@@ -59,8 +63,10 @@ def variationalize(
     Raises:
         ValueError: a chosen layer cannot be handled; the message says why.
     """
-    if noise not in NOISES:
+    if noise is not None and noise not in NOISES:
         raise ValueError(f"noise must be one of {NOISES}, not {noise!r}")
+    if isinstance(layers, str) and layers not in ("ends", "last", "all"):
+        raise ValueError(f"layers must be 'ends', 'last', 'all', names or a predicate, not {layers!r}")
     if unit not in UNITS:
         raise ValueError(f"unit must be one of {UNITS}, not {unit!r}")
     if any(isinstance(module, RandomLayer) for module in model.modules()):
@@ -69,15 +75,16 @@ def variationalize(
     chosen = _choose(model, layers, None if seen is None else list(seen.calls))
     for name, layer in chosen.items():
         _refuse(model, name, layer, seen)
-    shared = {} if noise == "shared" else _needing_shared_noise(model, chosen, noise, seen)
-    sampler = Sampler(noise, generator)
+    kind: Noise = noise or ("shared" if seen is None else "antithetic")
+    shared = {} if kind == "shared" else _needing_shared_noise(model, chosen, kind, seen)
+    sampler = Sampler(kind, generator)
     if seen is not None:
         sampler.calls, sampler.example = seen.calls, _two_examples(seen.example)
     for name, layer in chosen.items():
         sampler.layers[name] = make_random(layer, covariance, sampler, generator, unit)
         if name in shared:
             sampler.layers[name].noise = "shared"
-    if shared:
+    if shared and noise is not None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in shared.items())
         warnings.warn(f"these layers keep shared noise, one draw for the whole batch: {reasons}", stacklevel=2)
     attach(model, sampler)
@@ -201,8 +208,6 @@ def _choose_by_trace(named: dict[str, nn.Module], layers: str, calls: list[nn.Mo
         return {names[module]: module for module in (calls[0], calls[-1])}
     if layers == "last":
         return {names[calls[-1]]: calls[-1]}
-    if layers != "all":
-        raise ValueError(f"layers must be 'ends', 'last', 'all', names or a predicate, not {layers!r}")
     unused = [name for name, module in named.items() if isinstance(module, KINDS) and module not in set(calls)]
     if unused:
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from os import PathLike
 from typing import TypeVar
 
 from benchmarks.data.cache import cached
@@ -16,7 +17,7 @@ from benchmarks.data.spec import DataError, DataSpec, ImageSpec, Unreachable, re
 T = TypeVar("T")
 
 
-def load(name: str, split: str = "all") -> Examples:
+def load(name: str | PathLike[str], split: str = "all") -> Examples:
     """The examples of one split, decoded once and memory-mapped from the cache after that.
 
     Args:

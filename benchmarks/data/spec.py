@@ -6,6 +6,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in SPECS.glob("*.toml"))
 
 
-def read_spec(name: str) -> DataSpec:
+def read_spec(name: str | PathLike[str]) -> DataSpec:
     """Read the spec of a data set.
 
     Args:
@@ -62,6 +63,7 @@ def read_spec(name: str) -> DataSpec:
     Raises:
         DataError: no such data set, or the TOML is not a spec: the first thing that is wrong, in one line.
     """
+    name = os.fspath(name)
     path = Path(name) if name.endswith(".toml") else SPECS / f"{name}.toml"
     if "\0" in name or not path.is_file():
         raise DataError(f"no data set {name!r}; {_did_you_mean(name, names()) or 'there are ' + ', '.join(names())}")

@@ -262,7 +262,7 @@ def test_inputs_whose_batch_size_cannot_be_told_are_refused():
         net((packed(tuple)[0], torch.ones(1, 1)))
     with pytest.raises(ValueError, match="no tensor in the input .object"):
         net(object())
-    shared = ivi.variationalize(Packed(), example=packed(tuple)).train()
+    shared = ivi.variationalize(Packed(), noise="shared", example=packed(tuple)).train()
     assert shared((packed(tuple)[0], torch.ones(1, 1))).shape == (4, 2)
 
 

@@ -198,8 +198,14 @@ def test_the_example_of_a_timm_model_comes_from_its_configuration(name):
     assert last in ("fc", "head")
 
 
-def test_a_model_made_for_another_size_than_its_configuration_says_wants_an_example():
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "mixer_s32_224"])
+def test_a_transformer_made_for_another_size_than_its_weights_had_needs_no_example(name):
+    net = ivi.variationalize(timm.create_model(name, num_classes=5, img_size=64))
+    assert len(ivi.random_layers(net)) == 2
+
+
+def test_a_model_that_refuses_the_size_of_its_configuration_wants_an_example():
     net = timm.create_model("vit_tiny_patch16_224", num_classes=5, img_size=32)
-    net.pretrained_cfg = dict(net.pretrained_cfg, input_size=(3, 224, 224))
+    net.patch_embed.img_size = (224, 224)
     with pytest.raises(ValueError, match="pass example="):
         ivi.variationalize(net)

@@ -140,7 +140,8 @@ def test_a_layer_called_twice_keeps_one_draw_within_a_pass():
             x = self.first(x)
             return self.last(self.again(self.again(x)))
 
-    net = ivi.variationalize(Twice().double(), layers="all", example=torch.zeros(1, 3).double(), generator=generator())
+    example = torch.zeros(1, 3).double()
+    net = ivi.variationalize(Twice().double(), layers="all", noise="shared", example=example, generator=generator())
     x = torch.randn(5, 3, dtype=torch.float64)
     out = net(x)
     by_hand = x
@@ -181,10 +182,58 @@ def test_misuse_is_refused_with_a_reason(small_net, images):
         ivi.variationalize(small_net(), noise="none", example=images())
     with pytest.raises(ValueError, match="call ivi.variationalize first"):
         ivi.predict(small_net(), images())
-    with pytest.raises(ValueError, match="rank must be at least 0"):
-        ivi.LowRank(-1)
-    with pytest.raises(ValueError, match="ranks must be at least 1"):
-        ivi.Kronecker(2, 0)
+    with pytest.raises(ValueError, match="layers must be 'ends'"):
+        ivi.variationalize(small_net(), layers="lasts", example=images())
+    with pytest.raises(TypeError, match="draws must be a whole number"):
+        ivi.predict(ivi.variationalize(small_net(), example=images()), images(), 2.5)
+
+
+@pytest.mark.parametrize("rank", [-1, 2.0, float("nan"), "3"])
+def test_what_is_no_rank_is_refused(rank):
+    for make in (ivi.LowRank, lambda rank: ivi.Kronecker(2, rank), lambda rank: ivi.Kronecker(rank, 2)):
+        with pytest.raises(ValueError, match="rank must be a whole number of at least"):
+            make(rank)
+
+
+@pytest.mark.parametrize("scale", [-0.1, float("nan"), float("inf")])
+def test_what_is_no_size_of_a_noise_is_refused(scale):
+    for make in (
+        lambda scale: ivi.LowRank(2, scale),
+        lambda scale: ivi.Kronecker(2, 2, scale),
+        ivi.Full,
+        ivi.Diagonal,
+        lambda scale: ivi.Diagonal(scale, log=True),
+    ):
+        with pytest.raises(ValueError, match="scale must be a number of at least 0"):
+            make(scale)
+    with pytest.raises(ValueError, match="more than 0"):
+        ivi.Diagonal(0.0, log=True)
+
+
+def test_the_default_noise_is_antithetic_where_rows_are_examples_and_shared_elsewhere():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.table, self.last = nn.Linear(3, 4), nn.Linear(2, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.last(self.first(x) + self.table(torch.eye(2)).mean(0))
+
+    net = ivi.variationalize(Positions(), layers="all", example=torch.zeros(1, 3))
+    assert {name: layer.noise for name, layer in ivi.random_layers(net).items()} == {
+        "first": "antithetic",
+        "table": "shared",
+        "last": "antithetic",
+    }
+    untraced = ivi.variationalize(Positions(), layers=["first"])
+    assert untraced.first.noise == "shared"
+
+
+def test_the_papers_form_is_one_word(small_net, images):
+    net = ivi.variationalize(small_net(), example=images(), **ivi.PUBLISHED)
+    for layer in ivi.random_layers(net).values():
+        assert layer.noise == "shared" and layer.covariance == ivi.LowRank(10, scale=1.0)
+    assert layer.weight.std().item() == pytest.approx(layer.shape.fan_in**-0.5, rel=0.4)  # the mean, drawn anew
 
 
 def test_a_rank_above_the_number_of_parameters_is_cut_to_it():
