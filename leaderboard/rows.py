@@ -124,7 +124,7 @@ def _told(seed: int, one: Result, attempts: Sequence[Result]) -> list[str]:
 
 def _is_at_chance(one: Result) -> bool:
     """Whether the accuracy is within the error, at 97.5 %, of one that guesses among the classes."""
-    accuracy = one.metrics.get("test", {}).get("accuracy")
+    accuracy = one.metrics.number("test", "accuracy")
     if accuracy is None or not one.classes or not one.test_size:
         return False
     chance = 1.0 / one.classes
