@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderboard import index
 from leaderboard.history import REASON, OldEnvironment, OldRecord
@@ -108,8 +108,7 @@ def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = ""
     identity, method = record.identity, record.identity.method
     test = record.sets.get("test")
     return Result(
-        file=str(path),
-        run_id=record.run_id,
+        **_as_ever(path, record),
         row=identity.row,
         setting=identity.setting,
         task=identity.task.name,
@@ -118,31 +117,23 @@ def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = ""
         method=(method.name, method.source, method.resolved),
         is_base=is_base(method, record.label == "map"),
         seed=identity.seed,
-        attempt=record.attempt,
-        status=record.status,
-        reason=record.error.reason if record.error else "",
         metrics=Packed.of(scores.sets if scores else {}),
         metrics_version=scores.metrics_version if scores else 0,
-        cost=record.cost,
         device=identity.device,
-        device_name=record.environment.device_name,
-        stack=stack_of(record.environment),
         doubt=doubt or _doubt(record),
         notes=_notes(record),
         likelihood=identity.task.likelihood,
         classes=identity.task.outputs if identity.task.likelihood == "categorical" else None,
         test_size=test.n if test else None,
         identity=identity.task,
-        started=record.environment.started,
     )
 
 
 def old_result(path: Path, record: OldRecord) -> Result:
     """The result of a record of the first edition: its metrics are in it, and it is never ranked."""
-    method, environment = record.method, record.environment
+    method = record.method
     return Result(
-        file=str(path),
-        run_id=record.run_id,
+        **_as_ever(path, record),
         row=record.row,
         setting=record.setting,
         task=record.task.name,
@@ -151,18 +142,26 @@ def old_result(path: Path, record: OldRecord) -> Result:
         method=(method.name, method.source_sha256, method.resolved),
         is_base=method.label == "map" and method.package == "ivi-bench",
         seed=record.seed,
-        attempt=record.attempt,
-        status=record.status,
-        reason=record.error.reason if record.error else "",
         metrics=Packed.of(record.metrics),
-        cost=record.cost,
-        device=environment.device,
-        device_name=environment.device_name,
-        stack=stack_of(environment),
+        device=record.environment.device,
         doubt=REASON,
         is_history=True,
-        started=environment.started,
     )
+
+
+def _as_ever(path: Path, record: Record | OldRecord) -> dict[str, Any]:
+    """Those fields that records of every schema hold under the same name."""
+    return {
+        "file": str(path),
+        "run_id": record.run_id,
+        "attempt": record.attempt,
+        "status": record.status,
+        "reason": record.error.reason if record.error else "",
+        "cost": record.cost,
+        "device_name": record.environment.device_name,
+        "stack": stack_of(record.environment),
+        "started": record.environment.started,
+    }
 
 
 def _doubt(record: Record) -> str:
