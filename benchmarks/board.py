@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines.names import UserError, unknown
+from benchmarks.machine import cache_folder
 from leaderboard.columns import Column, UnknownColumn, column, columns
 from leaderboard.cost import CostRecord, OldCostRecord, read_costs
 from leaderboard.plan import SUFFIX, Plan, read_plan
@@ -67,7 +68,7 @@ def load(folder: Path, suite: str | None, seeds: Collection[int] | None) -> Show
     Raises:
         UserError: there are no records, or nothing of that name.
     """
-    results, findings = load_results(folder)
+    results, findings = load_results(folder, cache_folder())
     costs = read_costs(folder)
     findings += costs.findings
     plan, tasks = (None, None) if suite is None else _asked(folder, suite, results)

@@ -56,7 +56,7 @@ def _gpus() -> int:
 
 
 def cache_folder() -> Path:
-    """Where decoded data are kept: $IVI_CACHE, else ``ivi`` in the user's cache folder of this platform."""
+    """Where decoded data and indices are kept: $IVI_CACHE, else ``ivi`` in the user's cache folder of this platform."""
     if "IVI_CACHE" in os.environ:
         return Path(os.environ["IVI_CACHE"])
     if sys.platform == "win32":

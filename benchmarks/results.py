@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from benchmarks.measure.environment import Stack
 from benchmarks.runs import Run
-from leaderboard.plan import Plan, PlannedRun, is_base
+from leaderboard.plan import Plan, is_base, planned_run
 from leaderboard.record import Record
 from leaderboard.store import latest
 
@@ -50,15 +50,7 @@ def is_stale(record: Record, stack: Stack) -> bool:
 def planned(suite: str, description: str, runs: Sequence[Run]) -> Plan:
     """The plan that lies beside the records, so that they are read without the suite."""
     members = [
-        PlannedRun(
-            run_id=run.run_id,
-            task=run.task.name,
-            label=run.method.label,
-            seed=run.seed,
-            row=run.identity.row,
-            setting=run.identity.setting,
-            base=is_base(run.identity.method, not run.method.parameters),
-        )
+        planned_run(run.identity, run.method.label, is_base(run.identity.method, not run.method.parameters))
         for run in runs
     ]
     return Plan(suite=suite, description=description, runs=tuple(members))

@@ -154,11 +154,9 @@ def _known(stored: dict[str, dict[str, None]]) -> dict[str, list[Column]]:
 def _stored(results: Iterable[Result]) -> dict[str, dict[str, None]]:
     """Evaluation sets of the results with the names of all their metrics."""
     stored: dict[str, dict[str, None]] = {}
-    for result in results:
-        for name, row in result.metrics.items():
-            known = stored.setdefault(name, {})
-            if not row.keys() <= known.keys():
-                known.update(dict.fromkeys(row))
+    for layout in {id(one.metrics.layout): one.metrics.layout for one in results}.values():
+        for name, keys in layout.items():
+            stored.setdefault(name, {}).update(dict.fromkeys(keys))
     return stored
 
 
@@ -168,7 +166,7 @@ def _labelled(stored: dict[str, dict[str, None]]) -> list[str]:
 
 def _metric(name: str, group: str, key: str, prefix: str = "") -> Column:
     def value(result: Result) -> float | None:
-        return result.metrics.get(group, {}).get(key)
+        return result.metrics.number(group, key)
 
     unit, better = scoring.unit(key), scoring.better(key)
     title = f"{prefix}{_words(key)}{f', {unit}' if unit else ''}{ARROWS[better]}"

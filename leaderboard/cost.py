@@ -219,7 +219,7 @@ def cost_of(costs: Sequence[CostRecord | OldCostRecord], results: Iterable[Resul
     code is not what these runs cost. Of the first edition's records the code is not known; their method's file is.
     """
     results = list(results)
-    if not results:
+    if not results or not costs:
         return None
     one, devices = results[0], {(result.device_name, stack_of(result)) for result in results}
     for i in reversed(range(len(costs))):

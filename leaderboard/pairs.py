@@ -57,8 +57,9 @@ def blocks(
             mine, other = _values(values[a], values[b])
             yield mine[None], other[None]
     elif pairs:
-        row = {name: np.array([values[name][seed] for seed in seeds], np.float64) for name in names}
-        yield np.stack([row[a] for a, _ in pairs]), np.stack([row[b] for _, b in pairs])
+        table = np.array([[values[name][seed] for seed in seeds] for name in names], np.float64)
+        places = {name: i for i, name in enumerate(names)}
+        yield table[[places[a] for a, _ in pairs]], table[[places[b] for _, b in pairs]]
 
 
 def _values(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -67,10 +67,7 @@ class Categorical:
         expected = vector(self.expected_entropy, "expected_entropy", n)
         vector(self.energy, "energy", n)
         # Rounding of log_probs moves their entropy, and so what is stored here, by about that share of log C.
-        if expected.min() < -UNIT_SUM * (1.0 + math.log(classes)):
-            raise ValueError(
-                f"expected_entropy is {expected.min():.6g} in row {int(expected.argmin())}: need 0 or more"
-            )
+        _check_least(expected, "expected_entropy", -UNIT_SUM * (1.0 + math.log(classes)))
 
 
 @dataclass(frozen=True)
@@ -101,15 +98,17 @@ class Gaussian:
         """Raise a ValueError of one line where these are no predictions."""
         _, variance, _ = checked_gaussian(self.mean, self.variance, self.labels)
         expected = vector(self.expected_variance, "expected_variance", len(variance))
-        if expected.min() < 0.0:
-            raise ValueError(
-                f"expected_variance is {expected.min():.6g} in row {int(expected.argmin())}: need 0 or more"
-            )
+        _check_least(expected, "expected_variance", 0.0)
         excess = int(np.argmax(expected - variance))
         if expected[excess] > variance[excess]:
             raise ValueError(
                 f"expected_variance exceeds variance in row {excess}: {expected[excess]:.9g} > {variance[excess]:.9g}"
             )
+
+
+def _check_least(values: np.ndarray, name: str, least: float) -> None:
+    if values.min() < least:
+        raise ValueError(f"{name} is {values.min():.6g} in row {int(values.argmin())}: need 0 or more")
 
 
 Predictions = Categorical

@@ -1,91 +1,26 @@
-"""A run with its scores: what tables, comparisons and figures read, whichever schema its record has."""
+"""The runs of a folder with their scores: what tables, comparisons and figures read, whichever schema a record has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from leaderboard.history import REASON, OldCost, OldEnvironment, OldRecord
-from leaderboard.identity import TaskIdentity
+from leaderboard import index
+from leaderboard.history import REASON, OldEnvironment, OldRecord
+from leaderboard.packed import Packed
 from leaderboard.plan import is_base
-from leaderboard.record import Cost, Environment, Record
+from leaderboard.record import Environment, Record
+from leaderboard.result import Result
 from leaderboard.scores import Scores, ScoresError, read_scores, scores_path
-from leaderboard.shelf import PREDICTIONS, Finding, Shelf, beside, many_objects, read_all
+from leaderboard.shelf import Finding, Shelf, json_files, looks_like_record, many_objects, read_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
 STACK = ("torch", "torchvision", "timm", "numpy")
 """Packages whose version decides numbers, beside our own code and the method's package."""
-Metrics = Mapping[str, Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One run.
-
-    Attributes:
-        path: of its record.
-        run_id, row, setting: those of its identity; of the first edition what corresponds to them.
-        task, version: of the task.
-        label: what people call its method; ``method``: name, source and parameters.
-        is_base: whether it is a run of MAP as it comes, by all that the record says.
-        metrics: evaluation set -> metric -> value; empty for a run that is not ok, or not scored.
-        metrics_version: of the metrics, when they were computed.
-        device, device_name: class and name.
-        stack: versions of `STACK`, and the hash of our code under "code" where it was recorded.
-        classes, test_size: of the test set; None where unknown or no classes.
-        doubt: why it cannot be ranked, whatever stands beside it; empty if it may.
-        notes: what a reader of its row should know.
-        likelihood: as in the task's identity.
-        identity: the task's; None in the first edition.
-        started: when it was made, as ISO 8601.
-    """
-
-    path: Path
-    run_id: str
-    row: str
-    setting: str
-    task: str
-    version: int
-    label: str
-    method: tuple[object, ...]
-    is_base: bool
-    seed: int
-    attempt: int
-    status: str
-    reason: str
-    metrics: Metrics
-    cost: Cost | OldCost | None
-    device: str
-    device_name: str
-    stack: tuple[tuple[str, str], ...]
-    doubt: str = ""
-    notes: tuple[str, ...] = ()
-    metrics_version: int = 1
-    is_history: bool = False
-    likelihood: str = "categorical"
-    classes: int | None = None
-    test_size: int | None = None
-    identity: TaskIdentity | None = field(default=None, repr=False)
-    started: str = ""
-
-    @property
-    def predictions(self) -> Path:
-        """Where its predictions lie, if they are here."""
-        return beside(self.path, PREDICTIONS)
-
-    @property
-    def code(self) -> str:
-        """What says whether two attempts were made with the same code."""
-        return dict(self.stack).get("code", "")
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether it succeeded and its numbers are known."""
-        return self.status == "ok" and bool(self.metrics)
 
 
 class Results(NamedTuple):
@@ -103,10 +38,25 @@ def stack_of(one: Result | Environment | OldEnvironment) -> tuple[tuple[str, str
     return (*code, *((name, one.packages[name]) for name in STACK if name in one.packages))
 
 
-def load_results(folder: Path) -> Results:
-    """Every result below ``folder``. A table reads scores only: it opens no predictions."""
+def load_results(folder: Path, cache: Path | None = None) -> Results:
+    """Every result below ``folder``. A table reads scores only: it opens no predictions.
+
+    Args:
+        folder: of records and their scores.
+        cache: where an index of many records is kept (`leaderboard.index`); None: every file is read.
+    """
+    began = time.time_ns()
     with many_objects():
-        return results_of(read_all(folder))
+        entries = list(json_files(str(folder)))
+        paths = sorted(entry.path for entry in entries if looks_like_record(entry.name))
+        kept = index.Index(cache, folder, entries) if cache and len(paths) >= index.LEAST else None
+        known = kept.results() if kept else {}
+        fresh = results_of(read_files(path for path in paths if path not in known))
+        by_file = known | {one.file: one for one in fresh.results}
+        results = sorted((by_file[path] for path in paths if path in by_file), key=lambda one: one.is_history)
+        if kept and len(fresh.results) >= index.LEAST:
+            kept.write(results, began)
+    return Results(results, fresh.findings)
 
 
 def results_of(shelf: Shelf) -> Results:
@@ -158,8 +108,7 @@ def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = ""
     identity, method = record.identity, record.identity.method
     test = record.sets.get("test")
     return Result(
-        path=path,
-        run_id=record.run_id,
+        **_as_ever(path, record),
         row=identity.row,
         setting=identity.setting,
         task=identity.task.name,
@@ -168,31 +117,23 @@ def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = ""
         method=(method.name, method.source, method.resolved),
         is_base=is_base(method, record.label == "map"),
         seed=identity.seed,
-        attempt=record.attempt,
-        status=record.status,
-        reason=record.error.reason if record.error else "",
-        metrics=scores.sets if scores else {},
+        metrics=Packed.of(scores.sets if scores else {}),
         metrics_version=scores.metrics_version if scores else 0,
-        cost=record.cost,
         device=identity.device,
-        device_name=record.environment.device_name,
-        stack=stack_of(record.environment),
         doubt=doubt or _doubt(record),
         notes=_notes(record),
         likelihood=identity.task.likelihood,
         classes=identity.task.outputs if identity.task.likelihood == "categorical" else None,
         test_size=test.n if test else None,
         identity=identity.task,
-        started=record.environment.started,
     )
 
 
 def old_result(path: Path, record: OldRecord) -> Result:
     """The result of a record of the first edition: its metrics are in it, and it is never ranked."""
-    method, environment = record.method, record.environment
+    method = record.method
     return Result(
-        path=path,
-        run_id=record.run_id,
+        **_as_ever(path, record),
         row=record.row,
         setting=record.setting,
         task=record.task.name,
@@ -201,18 +142,26 @@ def old_result(path: Path, record: OldRecord) -> Result:
         method=(method.name, method.source_sha256, method.resolved),
         is_base=method.label == "map" and method.package == "ivi-bench",
         seed=record.seed,
-        attempt=record.attempt,
-        status=record.status,
-        reason=record.error.reason if record.error else "",
-        metrics=record.metrics,
-        cost=record.cost,
-        device=environment.device,
-        device_name=environment.device_name,
-        stack=stack_of(environment),
+        metrics=Packed.of(record.metrics),
+        device=record.environment.device,
         doubt=REASON,
         is_history=True,
-        started=environment.started,
     )
+
+
+def _as_ever(path: Path, record: Record | OldRecord) -> dict[str, Any]:
+    """Those fields that records of every schema hold under the same name."""
+    return {
+        "file": str(path),
+        "run_id": record.run_id,
+        "attempt": record.attempt,
+        "status": record.status,
+        "reason": record.error.reason if record.error else "",
+        "cost": record.cost,
+        "device_name": record.environment.device_name,
+        "stack": stack_of(record.environment),
+        "started": record.environment.started,
+    }
 
 
 def _doubt(record: Record) -> str:

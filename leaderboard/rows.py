@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
+from functools import cached_property
+from typing import NamedTuple
 
 from leaderboard.plan import BASE, Plan, PlannedRun
 from leaderboard.results import Result
 from leaderboard.store import latest
 
 TASK_PARTS = ("version", "likelihood", "outputs", "split", "model", "recipe", "evaluation")
+
+
+class Make(NamedTuple):
+    """Machine and software of a run, as far as they decide its numbers."""
+
+    device_name: str
+    metrics_version: int
+    stack: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,11 @@ class Group:
     def one(self) -> Result | None:
         """Any of its results: what they have in common."""
         return next(iter((self.ok or self.results).values()), None)
+
+    @cached_property
+    def makes(self) -> frozenset[Make]:
+        """With what its ok runs were made: of most rows one."""
+        return frozenset(Make(one.device_name, one.metrics_version, one.stack) for one in self.ok.values())
 
 
 @dataclass
@@ -109,9 +123,9 @@ def _group(planned: Sequence[PlannedRun], made: Sequence[Result], attempts: Mapp
 
 def _told(seed: int, one: Result, attempts: Sequence[Result]) -> list[str]:
     """What other attempts a run has that do not count."""
-    others = [other for other in attempts if other is not one]
-    if one.status != "ok" or not others:
+    if one.status != "ok" or len(attempts) == 1:
         return []
+    others = [other for other in attempts if other is not one]
     notes = []
     before = [other for other in others if other.status != "ok"]
     if before:
@@ -124,11 +138,11 @@ def _told(seed: int, one: Result, attempts: Sequence[Result]) -> list[str]:
 
 def _is_at_chance(one: Result) -> bool:
     """Whether the accuracy is within the error, at 97.5 %, of one that guesses among the classes."""
-    accuracy = one.metrics.get("test", {}).get("accuracy")
+    accuracy = one.metrics.number("test", "accuracy")
     if accuracy is None or not one.classes or not one.test_size:
         return False
     chance = 1.0 / one.classes
-    return accuracy <= chance + 1.96 * np.sqrt(chance * (1.0 - chance) / one.test_size)
+    return accuracy <= chance + 1.96 * math.sqrt(chance * (1.0 - chance) / one.test_size)
 
 
 def _bench(task: str, members: Sequence[Group], plan: Plan | None) -> _Bench:
@@ -229,18 +243,17 @@ def _other_setting(one: Result, base: Result | None) -> tuple[str, str]:
 
 def _other_stack(group: Group, base: Group | None) -> tuple[str, str]:
     """What differs in machine or software among the runs of a row, or from the MAP row."""
-    results = list(group.ok.values())
     if base is None or not base.ok:
         return "no MAP", "no MAP row beside it that was made"
-    beside = [*results, *base.ok.values()]
-    for members, whose in ((results, "its seeds were not all made"), (beside, "it and the MAP row were not made")):
-        devices = {one.device_name for one in members}
+    mine, beside = group.makes, group.makes | base.makes
+    for makes, whose in ((mine, "its seeds were not all made"), (beside, "it and the MAP row were not made")):
+        devices = {make.device_name for make in makes}
         if len(devices) > 1:
             return "another device", f"{whose} on one device: {', '.join(sorted(devices))}"
-        if len({one.metrics_version for one in members}) > 1:
+        if len({make.metrics_version for make in makes}) > 1:
             return "stale", f"stale: {whose} with one version of the metrics: 'ivi score' makes all anew"
-        parts = {name for one in members for name, _ in one.stack}
-        stacks = [dict(one.stack) for one in members]
+        parts = {name for make in makes for name, _ in make.stack}
+        stacks = [dict(make.stack) for make in makes]
         odd = sorted(name for name in parts if len({stack.get(name) for stack in stacks}) > 1)
         if odd:
             return "stale", f"stale: {whose} with the same {', '.join(map(_part, odd))}"
@@ -253,5 +266,5 @@ def _part(name: str) -> str:
 
 def comparable(one: Result, other: Result) -> bool:
     """Whether two runs may be paired: same task, rules, device and software."""
-    mine, theirs = ((o.setting, o.device_name, o.stack, o.metrics_version) for o in (one, other))
-    return mine == theirs
+    is_alike = one.setting == other.setting and one.device_name == other.device_name
+    return is_alike and one.stack == other.stack and one.metrics_version == other.metrics_version

@@ -100,19 +100,24 @@ def read_all(folder: Path) -> Shelf:
     A file that looks like a record (``....1.json``) and cannot be read is a finding. Links, pipes and devices are not
     opened, and nothing larger than `LARGEST`.
     """
-    shelf = Shelf([], [], [], [])
     with many_objects():
-        for path in sorted(_candidates(str(folder))):
-            try:
-                record = parsed(read_bytes(path))
-            except RecordError as error:
-                shelf.findings.append(Finding(Path(path), "unreadable", str(error)))
-                continue
-            if isinstance(record, OldRecord):
-                shelf.history.append((Path(path), record))
-            else:
-                shelf.records.append(record)
-                shelf.paths.append(Path(path))
+        return read_files(sorted(entry.path for entry in json_files(str(folder)) if looks_like_record(entry.name)))
+
+
+def read_files(paths: Iterable[str]) -> Shelf:
+    """The records in these files, and those that are none."""
+    shelf = Shelf([], [], [], [])
+    for path in paths:
+        try:
+            record = parsed(read_bytes(path))
+        except RecordError as error:
+            shelf.findings.append(Finding(Path(path), "unreadable", str(error)))
+            continue
+        if isinstance(record, OldRecord):
+            shelf.history.append((Path(path), record))
+        else:
+            shelf.records.append(record)
+            shelf.paths.append(Path(path))
     return shelf
 
 
@@ -141,8 +146,8 @@ def read(path: Path) -> Record | OldRecord:
         raise RecordError(f"{path}: {error}") from None
 
 
-def read_bytes(path: str) -> bytes:
-    """The bytes of a regular file of bounded size.
+def read_bytes(path: str, most: int = LARGEST) -> bytes:
+    """The bytes of a regular file of at most ``most``.
 
     Raises:
         NoFile: there is none of that name.
@@ -159,7 +164,7 @@ def read_bytes(path: str) -> bytes:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
             raise RecordError("is no regular file")
-        if found.st_size > LARGEST:
+        if found.st_size > most:
             raise RecordError(f"has {found.st_size} bytes: more than any record")
         data = os.read(file, found.st_size)
         while len(data) < found.st_size and (more := os.read(file, found.st_size - len(data))):
@@ -219,13 +224,19 @@ def _counting(attempts: list[T]) -> T:
     return min((one for one in ok if one.code == code), key=lambda one: one.attempt)
 
 
-def _candidates(folder: str) -> Iterator[str]:
-    """Files below ``folder`` whose names are those of records: two dots, ``.json``, not hidden."""
-    for inner, folders, names in os.walk(folder):
-        linked = [name for name in folders if looks_like_record(name)]
-        for name in (*names, *linked):
-            if looks_like_record(name):
-                yield os.path.join(inner, name)
+def json_files(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Whatever below ``folder`` has a name that ends in ``.json``, also links and folders; links are not followed."""
+    inner = [folder]
+    while inner:
+        try:
+            with os.scandir(inner.pop()) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".json"):
+                        yield entry
+                    if entry.is_dir(follow_symlinks=False):
+                        inner.append(entry.path)
+        except OSError:  # a folder that nobody may list, or that has gone
+            continue
 
 
 def beside(path: Path, suffix: str) -> Path:

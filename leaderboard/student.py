@@ -66,13 +66,13 @@ def _crossing(low: float, high: float, is_above: Callable[[float], bool]) -> flo
 
 def _fraction(a: np.ndarray, b: np.ndarray, x: np.ndarray, terms: int) -> np.ndarray:
     """The continued fraction of the incomplete beta function, its last terms first."""
+    m = np.arange(terms + 1).reshape(-1, *[1] * np.ndim(x))
+    odd = (a + m) * (a + b + m) / ((a + 2 * m) * (a + 2 * m + 1)) * x
+    even = m[1:] * (b - m[1:]) / ((a + 2 * m[1:] - 1) * (a + 2 * m[1:])) * x
     value = np.ones_like(x)
-    for m in range(terms, -1, -1):
-        odd = (a + m) * (a + b + m) / ((a + 2 * m) * (a + 2 * m + 1)) * x
-        value = 1.0 - odd / value
-        if m:
-            value = 1.0 + m * (b - m) / ((a + 2 * m - 1) * (a + 2 * m)) * x / value
-    return value
+    for above, below in zip(odd[:0:-1], even[::-1], strict=True):
+        value = 1.0 + below / (1.0 - above / value)
+    return 1.0 - odd[0] / value
 
 
 @lru_cache(maxsize=1024)

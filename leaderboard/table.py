@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from leaderboard.columns import Column, column, columns
@@ -112,6 +113,7 @@ def fold(
     against: str = "",
     where: Sequence[Bound] = (),
     tasks: Sequence[str] | None = None,
+    runs: bool = False,
 ) -> Board:
     """Rows of the board: tasks in the order of the plan, ranked rows first, the best leading.
 
@@ -125,29 +127,19 @@ def fold(
         where: bounds that every row keeps; the best of a column is then the best of those rows. What they are compared
             ``against`` need not keep them.
         tasks: only these.
+        runs: a row for every run, methods by name, and their seeds.
     """
     groups = groups_of(results, plan, tasks)
-    return _board(groups, chosen, costs, sort, against, where)
+    board_of = partial(
+        _board, chosen=columns() if chosen is None else chosen, costs=costs, sort=sort, against=against, where=where
+    )
+    return _run_by_run(groups, board_of) if runs else board_of(groups)
 
 
-def fold_runs(
-    results: Sequence[Result],
-    plan: Plan | None = None,
-    chosen: Sequence[Column] | None = None,
-    *,
-    costs: Costs = (),
-    sort: Column | None = None,
-    against: str = "",
-    where: Sequence[Bound] = (),
-    tasks: Sequence[str] | None = None,
-) -> Board:
-    """As `fold`, with a row for every run: methods by name, and their seeds."""
-    groups = groups_of(results, plan, tasks)
+def _run_by_run(groups: Sequence[Group], board_of: Callable[[Sequence[Group]], Board]) -> Board:
+    """A board of every seed alone, their rows beside each other: methods by name, and their seeds."""
     seeds = sorted({seed for group in groups for seed in group.runs})
-    boards = [
-        _board([_of_seed(group, seed) for group in groups if seed in group.runs], chosen, costs, sort, against, where)
-        for seed in seeds
-    ]
+    boards = [board_of([_of_seed(group, seed) for group in groups if seed in group.runs]) for seed in seeds]
     rows = [
         replace(row, method=f"{row.method}, seed {seed}")
         for seed, board in zip(seeds, boards, strict=True)
@@ -156,7 +148,7 @@ def fold_runs(
     places = {(group.task, f"{group.name}, seed {seed}"): (i, seed) for i, group in enumerate(groups) for seed in seeds}
     order = {group.task: i for i, group in reversed(list(enumerate(groups)))}
     rows.sort(key=lambda row: (order[row.task], places[row.task, row.method]))
-    return Board(rows, columns() if chosen is None else chosen, {}, against)
+    return replace(board_of([]), rows=rows)
 
 
 def _of_seed(group: Group, seed: int) -> Group:
@@ -171,27 +163,22 @@ def _of_seed(group: Group, seed: int) -> Group:
 
 def values_by_seed(one: Column, results: Mapping[int, Result], base: Mapping[int, Result]) -> dict[int, float]:
     """The column's number of each seed; a cost as its ratio to MAP of the same seed (``base``)."""
-    values = {}
-    for seed, result in results.items():
-        value = one.value(result)
-        if value is not None and one.cost:
-            other = base.get(seed)
-            reference = one.value(other) if other is not None and comparable(other, result) else None
-            value = value / reference if reference else None
-        if value is not None:
-            values[seed] = value
-    return values
+    values = {seed: value for seed, result in results.items() if (value := one.value(result)) is not None}
+    if not one.cost:
+        return values
+    others = {seed: base[seed] for seed in values if seed in base and comparable(base[seed], results[seed])}
+    references = {seed: one.value(other) for seed, other in others.items()}
+    return {seed: values[seed] / reference for seed, reference in references.items() if reference}
 
 
 def _board(
     groups: Sequence[Group],
-    chosen: Sequence[Column] | None,
+    chosen: Sequence[Column],
     costs: Costs,
     sort: Column | None,
     against: str,
     where: Sequence[Bound],
 ) -> Board:
-    chosen = columns() if chosen is None else chosen
     sort = sort or column("nll")
     needed = list({one.key: one for one in [*chosen, sort, *(bound.column for bound in where)]}.values())
     rows: list[Row] = []

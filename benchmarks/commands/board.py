@@ -86,8 +86,7 @@ def table(
     _report(shown)
     chosen = chosen_columns(columns, shown)
     bounds = [bound(text, shown.results) for text in _split(where)]
-    fold = board.fold_runs if runs else board.fold
-    made = fold(
+    made = board.fold(
         shown.results,
         shown.plan,
         chosen,
@@ -96,10 +95,10 @@ def table(
         against=against,
         where=bounds,
         tasks=shown.tasks,
+        runs=runs,
     )
-    names = shown.names()
-    if against and against not in (board.BEST, *names):
-        raise unknown("method", against, [board.BEST, *names])
+    if against and against not in (known := [board.BEST, *shown.names()]):
+        raise unknown("method", against, known)
     if bounds and not made.rows:
         raise UserError(f"no row has {where}")
     _show(format, shown.only(made, methods), shown.title, legend)

@@ -9,7 +9,7 @@ from builders import made, plan_of, result, results, sha
 from leaderboard.columns import UnknownColumn, column, columns
 from leaderboard.cost import CostRecord, MethodCost
 from leaderboard.statistics import Interval
-from leaderboard.table import Bound, fold, fold_runs
+from leaderboard.table import Bound, fold
 from leaderboard.views.cells import cell
 
 SEEDS = (0.90, 0.91, 0.92, 0.93, 0.94)
@@ -142,7 +142,7 @@ def test_the_best_within_bounds_is_the_best_of_the_rows_that_keep_them():
 
 def test_a_row_for_every_run_leaves_none_out_and_ranks_each_by_itself():
     rows = [result("map", 1, 0.9), result("map", 0, 0.8), result("other", 0, status="diverged")]
-    found = fold_runs(rows).rows
+    found = fold(rows, runs=True).rows
     assert [row.method for row in found] == ["map, seed 0", "map, seed 1", "other, seed 0"]
     assert [row.metrics["accuracy"].mean for row in found[:2]] == [0.8, 0.9]
     assert [row.ranked for row in found] == [True, True, False] and "diverged" in found[2].reason
