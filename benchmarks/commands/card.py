@@ -29,6 +29,9 @@ def card(
     device: Device = "auto",
     out: Out = RESULTS,
     to: Annotated[Path, typer.Option(help="Folder for the page and its figure.")] = CARDS,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Also repeat runs that failed, or that other code or packages have made.")
+    ] = False,
 ) -> None:
     """Vary the hyperparameters that matter, one at a time, and show quality and cost as one figure and a page.
 
@@ -48,13 +51,13 @@ def card(
     where, failed = task or load_suite("quick").tasks[0], 0
     for one in [card_plan(name, knobs) for name in names]:
         runs = chosen_runs(where, ", ".join(dict.fromkeys(["map", *one.texts])), seeds, device, None).runs
-        failed += _made(one, runs, out, jobs, to)
+        failed += _made(one, runs, out, jobs, stale, to)
     if failed:
-        errors.print(f"{failed} runs failed; their records say why. Repeat them with 'ivi run --retry'.")
+        errors.print(f"{failed} runs failed; their records say why. Repeat them with --stale.")
         raise typer.Exit(1)
 
 
-def _made(one: CardPlan, runs: list[Run], out: Path, jobs: int | None, to: Path) -> int:
+def _made(one: CardPlan, runs: list[Run], out: Path, jobs: int | None, stale: bool, to: Path) -> int:
     """Make the runs that are not done, write the card, and say how many of its runs have failed."""
     try:
         from leaderboard.views.card import write
@@ -62,11 +65,11 @@ def _made(one: CardPlan, runs: list[Run], out: Path, jobs: int | None, to: Path)
         raise UserError(f"a card needs {error.name}: pip install 'ivi-bench[figures]'") from None
     from benchmarks.board import card_of
     from benchmarks.execute import make_runs
-    from benchmarks.results import DONE, planned
+    from benchmarks.results import DONE, Todo, planned
     from leaderboard.shelf import latest, read_all
 
     plan = planned(f"card-{one.name}", f"The card of {one.spec.label}: one hyperparameter at a time", runs)
-    make_runs(runs, out, console, workers=jobs, plan=plan)
+    make_runs(runs, out, console, workers=jobs, redo=Todo.STALE if stale else Todo.NEW, plan=plan)
     for file in write(card_of(out, one, plan), to, one.name):
         typer.echo(file)
     found = latest(read_all(out).records)

@@ -18,8 +18,8 @@ from leaderboard.views.cells import shown
 from leaderboard.views.markdown import as_markdown, escaped
 
 COLUMNS = {
-    "categorical": ("validation:nll", "nll", "ece", "accuracy", "auroc_near", "fit", "predict", "memory"),
-    "gaussian": ("validation:nll", "nll", "crps", "coverage_95", "fit", "predict", "memory"),
+    "categorical": ("validation:nll", "nll", "ece", "accuracy", "auroc_near", "fit", "predict"),
+    "gaussian": ("validation:nll", "nll", "crps", "coverage_95", "fit", "predict"),
 }
 """Of the tables, by the kind of predictions."""
 _QUALITY, _COSTS = ("nll", "ece", "crps"), ("fit", "predict")
@@ -68,9 +68,13 @@ def draw(card: Card, path: Path) -> list[Path]:
                 _quality(axes, card, knob, column)
             _cost(grid[-1, i], card, knob, costs)
             _ticks(grid[-1, i], knob)
+            for axes, place in ((axes, place) for axes in grid[:, i] for place in _defaults(knob)):
+                axes.axvspan(place - 0.4, place + 0.4, color="#de8f05", alpha=0.12, linewidth=0, zorder=0)
             grid[0, i].set_title(knob.name, parse_math=False)
         for axes, column in zip(grid[:, 0], quality, strict=False):
             axes.set_ylabel(column.title)
+            _limit(axes, card, [column])
+        _limit(grid[-1, 0], card, costs)
         grid[-1, 0].set_ylabel("cost ×MAP ↓")
         figure.legend(handles=_handles(card, costs), loc="outside lower center", ncols=2 if count == 1 else 4)
     return style.files(path)
@@ -102,8 +106,6 @@ def _points(axes: Axes, card: Card, knob: Knob, column: Column, colour: str, mar
     """A point for each setting with the interval of its mean; no line where the values are words."""
     places, means = [], []
     for i, setting in enumerate(knob.settings):
-        if setting.is_default:
-            axes.axvspan(i - 0.4, i + 0.4, color="#de8f05", alpha=0.08, linewidth=0, zorder=0)
         row = card.row(setting.label)
         interval = row and row.metrics.get(column.key)
         if not interval or not math.isfinite(interval.mean):
@@ -113,10 +115,28 @@ def _points(axes: Axes, card: Card, knob: Knob, column: Column, colour: str, mar
         inside = colour if setting.is_default else "white"
         axes.plot(i, interval.mean, marker=marker, color=colour, markerfacecolor=inside, linestyle="", zorder=3)
         if math.isfinite(interval.low):
-            low = max(interval.low, 1e-3) if column.cost else interval.low
+            low = max(interval.low, 1e-6) if column.cost else interval.low  # the axis is logarithmic
             axes.vlines(i, low, interval.high, color=colour, linewidth=0.8)
     if all(_is_number(setting.value) for setting in knob.settings):
         axes.plot(places, means, color=colour, linewidth=0.8, alpha=0.6, zorder=2)
+
+
+def _defaults(knob: Knob) -> list[int]:
+    return [i for i, setting in enumerate(knob.settings) if setting.is_default]
+
+
+def _limit(axes: Axes, card: Card, columns: Sequence[Column]) -> None:
+    """Show all means, and of their intervals what is near: those of two seeds may go far beyond."""
+    cells = [row.metrics.get(column.key) for row in card.board.rows for column in columns]
+    means = [cell.mean for cell in cells if cell and math.isfinite(cell.mean)]
+    if not means:
+        return
+    low, high = min(means), max(means)
+    if axes.get_yscale() == "log":
+        axes.set_ylim(min(low, 1.0) / 1.6, max(high, 1.0) * 1.6)
+    else:
+        room = 0.5 * (high - low or abs(high) or 1.0)
+        axes.set_ylim(low - room, high + room)
 
 
 def _ticks(axes: Axes, knob: Knob) -> None:
@@ -131,7 +151,7 @@ def _ticks(axes: Axes, knob: Knob) -> None:
 def _handles(card: Card, costs: Sequence[Column]) -> list[Line2D]:
     look = style.look(card.method)
     n = max((row.n for row in card.board.rows), default=0)
-    bars = f"mean, 95 % interval ({n} seeds)" if n > 1 else "one seed"
+    bars = f"mean over {n} seeds, 95 % interval" if n > 1 else "one seed"
     default = Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=f"{bars}; filled: default")
     base = Line2D([], [], color=_GREY, linestyle="--", linewidth=0.8, label="MAP")
     named = [(one.key, *_COST_LOOK[one.key]) for one in costs]
