@@ -8,17 +8,22 @@ import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from baselines.names import UserError, unknown
 from benchmarks.machine import cache_folder
-from leaderboard.columns import Column, UnknownColumn, column, columns
+from leaderboard.card import Card
+from leaderboard.columns import Column, UnknownColumn, column, columns, every
 from leaderboard.cost import CostRecord, OldCostRecord, read_costs
 from leaderboard.plan import SUFFIX, Plan, read_plan
 from leaderboard.record import RecordError
 from leaderboard.results import Result, load_results
 from leaderboard.rows import Group, groups_of
 from leaderboard.shelf import Finding
-from leaderboard.table import Board, Bound
+from leaderboard.table import Board, Bound, fold
+
+if TYPE_CHECKING:
+    from benchmarks.cards import CardPlan
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -110,6 +115,28 @@ def _asked(folder: Path, suite: str, results: list[Result]) -> tuple[Plan | None
         known = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")} | made
         raise unknown("suite", suite, known | {path.stem for path in SUITES.glob("*.toml")})
     return None, tuple({*tasks, name} & made)
+
+
+def card_of(folder: Path, planned: CardPlan, plan: Plan) -> Card:
+    """The card of a method from the records in ``folder``.
+
+    Raises:
+        UserError: no run of it is ok.
+    """
+    from leaderboard.views.card import COLUMNS
+    from leaderboard.views.drawing import about_of
+
+    made = {run.run_id for run in plan.runs}
+    results = [result for result in load_results(folder).results if result.run_id in made]
+    ok = {group.name: group.ok for group in groups_of(results, plan) if group.ok}
+    if not ok:
+        raise UserError(f"no run of the card of {planned.spec.label} is ok: 'ivi table --runs' says why")
+    kind = "gaussian" if any("rmse" in one.metrics.get("test", {}) for one in results) else "categorical"
+    known = {one.key for one in every(results)}
+    board = fold(results, plan, columns([key for key in COLUMNS[kind] if key in known], results))
+    devices = ", ".join(sorted({one.device_name for runs in ok.values() for one in runs.values()}))
+    about = about_of(plan.runs[0].task, ok)
+    return Card(planned.spec.label, planned.spec.cls.summary, about, devices, planned.knobs, board)
 
 
 def one_task(shown: Shown, task: str | None) -> list[Group]:

@@ -77,7 +77,8 @@ def check_old(path: Path, record: OldRecord, owners: Mapping[str, str], folder: 
         problem = f"lists the sets {record.predictions.sets}, stored are {sorted(sets)}"
         findings.append(Finding(path, "metric", problem))
     try:
-        computed = {name: {k: v for k, v in row.items() if not _is_newer(k)} for name, row in score(sets).items()}
+        scored = score(sets, recalibrated=False)  # newer than such records, too
+        computed = {name: {k: v for k, v in row.items() if not _is_newer(k)} for name, row in scored.items()}
     except ValueError as error:
         return Checked([*findings, Finding(file, "damaged", f"cannot be scored: {error}")], sets)
     findings += [Finding(path, "metric", line) for line in differences(record.metrics, computed)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from leaderboard import scoring
 from leaderboard.history import OldCost
-from leaderboard.metrics.registry import Kind
+from leaderboard.metrics.registry import RECALIBRATIONS, Kind, calibrated
 from leaderboard.record import Cost
 from leaderboard.results import Result
 from leaderboard.statistics import Interval
@@ -19,8 +19,11 @@ GROUPS = ("all", "calibration", "near", "far", "shift", "cost")
 """Names that stand for several columns."""
 _OOD = ("auroc", "aupr_in", "aupr_out", "fpr95")
 _SHIFT = ("accuracy", "nll", "ece", "rmse", "crps")
-_CALIBRATION = ("nll", "nll_scaled", "brier", "ece", "ece_scaled", "ece_debiased", "temperature")
-_CALIBRATION += ("crps", "coverage_95", "sharpness", "quantile_calibration_error", "variance_factor")
+_AFTER = tuple(RECALIBRATIONS["categorical"])
+_CALIBRATION = ("nll", "nll_scaled", *(f"nll_{name}" for name in _AFTER), "brier", "ece", "ece_scaled")
+_CALIBRATION += (*(f"ece_{name}" for name in _AFTER), "ece_debiased", "temperature")
+_CALIBRATION += ("crps", "crps_scaled", "coverage_95", "coverage_95_scaled", "sharpness", "quantile_calibration_error")
+_CALIBRATION += ("variance_factor",)
 _NUMBERS = ("rmse", "nll", "crps", "coverage_95", *DEFAULT[-3:])
 """The default where numbers are predicted, no classes."""
 
@@ -66,7 +69,7 @@ def columns(names: Iterable[str] | None = None, results: Iterable[Result] = ()) 
 
     A name is one of the following; ``results`` say which evaluation sets and severities there are.
 
-    - a metric on the test set: ``nll``, ``ece_scaled``, ``mutual_information`` ...
+    - a metric on the test set: ``nll``, ``ece_scaled``, ``nll_structured_matrix``, ``mutual_information`` ...
     - a metric averaged over the near or far OOD sets: ``auroc_near`` (maximum probability), ``fpr95_entropy_far`` ...
     - a metric averaged over the corruptions of a severity: ``accuracy_severity_3``
     - any stored number, as ``SET:METRIC``: ``validation:nll``, ``ood_near/glyphs:auroc_energy``, ``shift/fog/5:nll``
@@ -175,7 +178,9 @@ def _metric(name: str, group: str, key: str, prefix: str = "") -> Column:
 
 def _words(key: str) -> str:
     """What people call a metric, in few words: ``auroc_max_probability`` -> ``AUROC``."""
-    return scoring.title(key.removesuffix("_max_probability")).replace(" of ", " ").replace(", scaled", " scaled")
+    words = scoring.title(key.removesuffix("_max_probability")).replace(" of ", " ")
+    before, comma, after = words.rpartition(", ")
+    return f"{before} {after}" if comma and calibrated(key)[1] else words
 
 
 def _ratio(key: str, field: str = "", title: str = "") -> Column:

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from leaderboard import calibration, metrics, scoring, statistics
-from leaderboard.metrics.registry import METRICS, OOD_SCORES, Metric, OodScore
+from leaderboard.metrics.registry import METRICS, OOD_SCORES, RECALIBRATIONS, Metric, OodScore, Recalibration
 
-ENTRIES: dict[str, tuple[Metric | OodScore, ...]] = {
+ENTRIES: dict[str, tuple[Metric | OodScore | Recalibration, ...]] = {
     "Predictions of a class": tuple(METRICS["categorical"].values()),
     "Predictions of a number": tuple(METRICS["gaussian"].values()),
     "Out-of-distribution (OOD) sets": tuple(METRICS["ood"].values()),
     "OOD scores of predictions of a class": tuple(OOD_SCORES["categorical"].values()),
     "OOD scores of predictions of a number": tuple(OOD_SCORES["gaussian"].values()),
+    "Post-hoc calibration of predictions of a class": tuple(RECALIBRATIONS["categorical"].values()),
 }
 FUNCTIONS: dict[str, tuple[Callable, ...]] = {
     "Post-hoc scaling": (calibration.fit_temperature, calibration.fit_variance_factor),
@@ -56,16 +57,21 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _entry(entry: Metric | OodScore) -> str:
+def _entry(entry: Metric | OodScore | Recalibration) -> str:
     """One entry: its prose, then formula, range, direction and source as a list."""
     prose, fields = _read(entry.function)
     lines = fields[:1]
     if isinstance(entry, Metric):
         lines += [f"Range: {_range(entry)}", f"Better: {entry.better or 'neither'}"]
     lines += fields[1:]
-    if entry.scaled:
+    if isinstance(entry, Recalibration):
+        after = [metric for metric in METRICS[entry.kind].values() if metric.recalibrated]
+        lines.append(f"Gives: {', '.join(f'`{metric.name}_{entry.name}`' for metric in after)}")
+    elif entry.scaled:
         prefix = "" if isinstance(entry, Metric) else "<metric>_"
         lines.append(f"Also after post-hoc scaling: `{prefix}{entry.name}_scaled`")
+    if isinstance(entry, Metric) and entry.recalibrated:
+        lines.append("Also after every other post-hoc calibration (below)")
     unit = f" ({entry.unit})" if isinstance(entry, Metric) and entry.unit else ""
     return "\n".join([f"### `{entry.name}`: {entry.title}{unit}\n", _prose(prose), *_list(lines)])
 

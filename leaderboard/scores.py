@@ -20,10 +20,11 @@ from leaderboard.record import RecordError
 from leaderboard.scoring import score
 from leaderboard.store import write_once
 
-METRICS_VERSION = 2
+METRICS_VERSION = 3
 """Grows when `leaderboard.scoring.score` gives more metrics than before, or another value of one.
 
 1: as stored in records of the first schema. 2: AUGRC, classwise ECE, predictions of numbers.
+3: classes after vector, matrix and isotonic calibration.
 """
 SCHEMA = 1
 SUFFIX = ".scores.json"

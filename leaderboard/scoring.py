@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
+from leaderboard import recalibration  # noqa: F401  # enters its functions in the registry
 from leaderboard.calibration import SCALINGS
 from leaderboard.metrics import METRICS, OOD_SCORES, Metric, find
-from leaderboard.metrics.registry import Arrays, Kind
-from leaderboard.predictions import AnyPredictions, kind_of
+from leaderboard.metrics.registry import RECALIBRATIONS, SCALED, Arrays, Kind, Recalibrate, calibrated
+from leaderboard.predictions import AnyPredictions, Categorical, kind_of
 
 T = TypeVar("T")
 OOD_GROUPS = ("ood_near", "ood_far")
@@ -20,8 +22,9 @@ OOD_GROUPS = ("ood_near", "ood_far")
 def labelled(kind: Kind) -> tuple[str, ...]:
     """The keys of a set with labels of predictions of ``kind``, in their order."""
     entries = METRICS[kind].values()
-    scaled = (f"{entry.name}_scaled" for entry in entries if entry.scaled)
-    return (*(entry.name for entry in entries), SCALINGS[kind].parameter, *scaled)
+    scaled = (f"{entry.name}_{SCALED}" for entry in entries if entry.scaled)
+    others = (f"{entry.name}_{name}" for name in RECALIBRATIONS[kind] for entry in entries if entry.recalibrated)
+    return (*(entry.name for entry in entries), SCALINGS[kind].parameter, *scaled, *others)
 
 
 LABELLED = labelled("categorical")
@@ -47,10 +50,11 @@ def title(key: str) -> str:
     entry = find(key)
     if entry is None:
         return key.replace("_", " ")
-    name, scaled = key.removesuffix("_scaled"), key.endswith("_scaled")
+    name, after = calibrated(key)
     score_name = name.removeprefix(entry.name).removeprefix("_")
     score = next((scores[score_name].title for scores in OOD_SCORES.values() if score_name in scores), "")
-    return entry.title + (f" of {score}" if score else "") + (", scaled" if scaled else "")
+    done = next((known[after].title for known in RECALIBRATIONS.values() if after in known), after)
+    return entry.title + (f" of {score}" if score else "") + (f", {done}" if done else "")
 
 
 def limits(key: str, kind: Kind) -> tuple[float, float]:
@@ -72,19 +76,34 @@ def per_item(metric: str, predictions: AnyPredictions) -> np.ndarray:
     return np.asarray(_arrays(predictions, with_labels=True).compute(entry.per_item), dtype=np.float64)
 
 
-def score(sets: Mapping[str, AnyPredictions]) -> dict[str, dict[str, float]]:
+@dataclass(frozen=True)
+class Fitted:
+    """What was fitted on the validation set.
+
+    Attributes:
+        factor: of post-hoc scaling; NaN where none exists.
+        recalibrate: by name of a recalibration; None where it has no fit.
+    """
+
+    factor: float
+    recalibrate: Mapping[str, Recalibrate | None]
+
+
+def score(sets: Mapping[str, AnyPredictions], *, recalibrated: bool = True) -> dict[str, dict[str, float]]:
     """Every metric of every evaluation set, and the means over groups of sets.
 
     Args:
         sets: predictions by name, all of one kind. ``validation``, ``test`` and ``shift/<corruption>/<severity>`` have
             labels; ``ood_near/<name>`` and ``ood_far/<name>`` are compared with ``test``, which must then be there.
+        recalibrated: also what `leaderboard.recalibration` changes, which takes most of the time.
 
     Returns:
         An entry per set. Sets with labels: every metric of that kind (`leaderboard.metrics.METRICS`), the mean of those
         that are one number per item. OOD sets: <metric>_<score> for every OOD metric and every OOD score of that kind.
         With a ``validation`` set also what is fitted there, temperature or variance_factor, and what it changes:
         nll_scaled and so on, and for classes <metric>_max_probability_scaled, <metric>_entropy_scaled. They are NaN
-        where no temperature exists, because a true class of ``validation`` has probability 0.
+        where no temperature exists, because a true class of ``validation`` has probability 0. And for classes, on sets
+        with labels, what every other calibration fitted there changes: nll_vector, ece_isotonic and so on, likewise.
         ``ood_near``, ``ood_far``: means over their sets. ``shift/<severity>``: means over the corruptions.
         Numbers are rounded to ten significant digits: the others are not the same on every processor.
 
@@ -97,10 +116,10 @@ def score(sets: Mapping[str, AnyPredictions]) -> dict[str, dict[str, float]]:
     for name in sets:
         _check_name(name, sets)
     ready = {name: _named(name, _arrays, one, not _is_ood(name)) for name, one in sorted(sets.items())}
-    kind = kind_of(sets)
-    factor = _named("validation", SCALINGS[kind].fit, sets["validation"]) if "validation" in sets else None
-    result = {name: _named(name, _labelled, sets[name], ready[name], factor) for name in ready if not _is_ood(name)}
-    result |= _ood(sets, ready, factor)
+    kind_of(sets)
+    fitted = _named("validation", _fit, sets["validation"], recalibrated) if "validation" in sets else None
+    result = {name: _named(name, _labelled, sets[name], ready[name], fitted) for name in ready if not _is_ood(name)}
+    result |= _ood(sets, ready, fitted.factor if fitted else None)
     result |= _group_means(result)
     return {name: {key: _rounded(value) for key, value in result[name].items()} for name in sorted(result)}
 
@@ -142,17 +161,33 @@ def _scaled(predictions: AnyPredictions, factor: float) -> Arrays:
     return Arrays(vars(SCALINGS[predictions.kind].apply(predictions, factor)))
 
 
-def _labelled(predictions: AnyPredictions, arrays: Arrays, factor: float | None) -> dict[str, float]:
+def _fit(validation: AnyPredictions, recalibrated: bool) -> Fitted:
+    factor = SCALINGS[validation.kind].fit(validation)
+    if not recalibrated or not isinstance(validation, Categorical):
+        return Fitted(factor, {})
+    log_probs, labels = np.asarray(validation.log_probs), np.asarray(validation.labels)
+    entries = RECALIBRATIONS[validation.kind].values()
+    return Fitted(factor, {entry.name: entry.function(log_probs, labels) for entry in entries})
+
+
+def _labelled(predictions: AnyPredictions, arrays: Arrays, fitted: Fitted | None) -> dict[str, float]:
     entries = METRICS[predictions.kind].values()
     row = {entry.name: _value(entry, arrays) for entry in entries}
-    if factor is None:
+    if fitted is None:
         return row
-    row[SCALINGS[predictions.kind].parameter] = factor
-    scaled = [entry for entry in entries if entry.scaled]
-    if np.isnan(factor):
-        return row | {f"{entry.name}_scaled": float("nan") for entry in scaled}
-    changed = _scaled(predictions, factor)
-    return row | {f"{entry.name}_scaled": _value(entry, changed) for entry in scaled}
+    row[SCALINGS[predictions.kind].parameter] = fitted.factor
+    changed = None if np.isnan(fitted.factor) else _scaled(predictions, fitted.factor)
+    row |= _again([entry for entry in entries if entry.scaled], SCALED, changed)
+    for name, recalibrate in fitted.recalibrate.items():
+        assert isinstance(predictions, Categorical)
+        changed = recalibrate and Arrays(vars(replace(predictions, log_probs=recalibrate(predictions.log_probs))))
+        row |= _again([entry for entry in entries if entry.recalibrated], name, changed)
+    return row
+
+
+def _again(entries: Iterable[Metric], after: str, changed: Arrays | None) -> dict[str, float]:
+    """The metrics after a calibration; NaN where it has no fit."""
+    return {f"{one.name}_{after}": float("nan") if changed is None else _value(one, changed) for one in entries}
 
 
 def _value(entry: Metric, arrays: Arrays) -> float:

@@ -14,7 +14,7 @@ from leaderboard.metrics.classification import Top, confidence_and_correct
 from leaderboard.metrics.registry import metric
 
 
-@metric("categorical", "ECE", better="lower", range=(0, 1), scaled=True)
+@metric("categorical", "ECE", better="lower", range=(0, 1), scaled=True, recalibrated=True)
 def ece(
     log_probs: np.ndarray, labels: np.ndarray, bins: int = 15, *, check: bool = True, top: Top | None = None
 ) -> float:
@@ -65,7 +65,7 @@ def ece_debiased(
     return math.sqrt(max(0.0, float(np.sum(share * (gap**2 - variance)))))
 
 
-@metric("categorical", "ECE, classwise", better="lower", range=(0, 1), scaled=True)
+@metric("categorical", "ECE, classwise", better="lower", range=(0, 1), scaled=True, recalibrated=True)
 def ece_classwise(log_probs: np.ndarray, labels: np.ndarray, bins: int = 15, *, check: bool = True) -> float:
     """Calibration error of the probability of every class, not of the most probable one alone: mean over classes.
 

@@ -26,7 +26,7 @@ def correct_per_item(log_probs: np.ndarray, labels: np.ndarray, *, check: bool =
     return confidence_and_correct(log_probs, labels, check=check)[1].astype(np.float64)
 
 
-@metric("categorical", "accuracy", better="higher", range=(0, 1), per_item=correct_per_item)
+@metric("categorical", "accuracy", better="higher", range=(0, 1), per_item=correct_per_item, recalibrated=True)
 def accuracy(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True, top: Top | None = None) -> float:
     """Share of images whose most probable class is the true one; of equally probable classes, the first counts.
 
@@ -43,7 +43,16 @@ def nll_per_item(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = Tru
     return np.maximum(-log_probs[np.arange(len(labels)), labels].astype(np.float64), 0.0)
 
 
-@metric("categorical", "NLL", better="lower", range=(0, np.inf), unit=NATS, per_item=nll_per_item, scaled=True)
+@metric(
+    "categorical",
+    "NLL",
+    better="lower",
+    range=(0, np.inf),
+    unit=NATS,
+    per_item=nll_per_item,
+    scaled=True,
+    recalibrated=True,
+)
 def nll(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True) -> float:
     """Negative log-likelihood in nats; infinite as soon as one true class has probability 0.
 
@@ -62,7 +71,9 @@ def brier_per_item(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = T
     return np.maximum(squares - 2.0 * true + 1.0, 0.0)
 
 
-@metric("categorical", "Brier score", better="lower", range=(0, 2), per_item=brier_per_item, scaled=True)
+@metric(
+    "categorical", "Brier score", better="lower", range=(0, 2), per_item=brier_per_item, scaled=True, recalibrated=True
+)
 def brier(log_probs: np.ndarray, labels: np.ndarray, *, check: bool = True) -> float:
     """Brier score, summed over classes as Brier defined it (some libraries halve it).
 

@@ -18,6 +18,10 @@ import numpy as np
 Kind = Literal["categorical", "gaussian", "ood"]
 Better = Literal["higher", "lower", ""]
 F = TypeVar("F", bound=Callable[..., Any])
+Recalibrate = Callable[[np.ndarray], np.ndarray]
+"""[N, C] log probabilities -> the calibrated ones."""
+SCALED = "scaled"
+"""Ends the name of a metric after post-hoc scaling by one number."""
 NATS, TARGET = "nats", "units of the target"
 
 
@@ -35,6 +39,7 @@ class Metric:
         range: lowest and highest value that there can be, for any data.
         per_item: arrays -> [N], whose mean is the metric; None where it is no mean over items.
         scaled: whether it is given again after post-hoc scaling (`leaderboard.calibration`), which changes it.
+        recalibrated: whether it is given again after every other post-hoc calibration (`leaderboard.recalibration`).
     """
 
     name: str
@@ -46,6 +51,7 @@ class Metric:
     range: tuple[float, float]
     per_item: Callable[..., np.ndarray] | None
     scaled: bool
+    recalibrated: bool
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,22 @@ class OodScore:
     scaled: bool
 
 
+@dataclass(frozen=True)
+class Recalibration:
+    """A post-hoc calibration of predictions of ``kind``; a metric after it is called <metric>_<name>.
+
+    ``function``: log probabilities and labels of the validation set -> what calibrates; None where there is no fit.
+    """
+
+    name: str
+    kind: Kind
+    function: Callable[[np.ndarray, np.ndarray], Recalibrate | None]
+    title: str
+
+
 METRICS: dict[Kind, dict[str, Metric]] = {"categorical": {}, "gaussian": {}, "ood": {}}
 OOD_SCORES: dict[Kind, dict[str, OodScore]] = {"categorical": {}, "gaussian": {}}
+RECALIBRATIONS: dict[Kind, dict[str, Recalibration]] = {"categorical": {}, "gaussian": {}}
 SHARED: dict[str, Callable[..., Any]] = {}
 
 
@@ -73,6 +93,7 @@ def metric(
     unit: str = "",
     per_item: Callable[..., np.ndarray] | Literal["itself"] | None = None,
     scaled: bool = False,
+    recalibrated: bool = False,
 ) -> Callable[[F], F]:
     """Enter the decorated function as the metric of its name; the fields are those of `Metric`.
 
@@ -84,7 +105,7 @@ def metric(
 
     def enter(function: F) -> F:
         items = function if per_item == "itself" else per_item
-        entry = Metric(function.__name__, kind, function, title, better, unit, range, items, scaled)
+        entry = Metric(function.__name__, kind, function, title, better, unit, range, items, scaled, recalibrated)
         for other_kind, entries in METRICS.items():
             same = entries.get(entry.name)
             if same is None:
@@ -103,6 +124,16 @@ def ood_score(kind: Kind, title: str, *, scaled: bool = False) -> Callable[[F], 
 
     def enter(function: F) -> F:
         OOD_SCORES[kind][function.__name__] = OodScore(function.__name__, kind, function, title, scaled)
+        return function
+
+    return enter
+
+
+def recalibration(kind: Kind, title: str) -> Callable[[F], F]:
+    """Enter the decorated function as the recalibration of its name; the fields are those of `Recalibration`."""
+
+    def enter(function: F) -> F:
+        RECALIBRATIONS[kind][function.__name__] = Recalibration(function.__name__, kind, function, title)
         return function
 
     return enter
@@ -150,12 +181,21 @@ def _has_check(function: Callable[..., Any]) -> bool:
     return "check" in inspect.signature(function).parameters
 
 
+def calibrated(key: str) -> tuple[str, str]:
+    """What a key names, and after which calibration: ``nll_matrix`` -> nll, matrix; ``nll`` -> nll and nothing."""
+    known = {name for entries in RECALIBRATIONS.values() for name in entries}
+    for name in sorted({SCALED, *known}, key=len, reverse=True):  # "structured_matrix" before "matrix"
+        if key.endswith(f"_{name}"):
+            return key.removesuffix(f"_{name}"), name
+    return key, ""
+
+
 def find(key: str, kind: Kind | None = None) -> Metric | None:
     """The metric of a key of `leaderboard.scoring.score`: ``nll``, ``nll_scaled``, ``auroc_entropy`` ...
 
     None where the key names no metric. Without a ``kind`` the first is given: they differ in their range alone.
     """
-    name = key.removesuffix("_scaled")
+    name = calibrated(key)[0]
     for entries in METRICS.values() if kind is None else (METRICS[kind],):
         if name in entries:
             return entries[name]

@@ -10,6 +10,7 @@ import pytest
 
 from leaderboard import metrics, reference
 from leaderboard.calibration import SCALINGS
+from leaderboard.metrics.registry import calibrated
 from leaderboard.predictions import Categorical, Gaussian
 from leaderboard.scoring import score
 
@@ -35,7 +36,8 @@ def test_every_key_of_scores_has_an_entry_on_the_page():
     for made in (classes, numbers):
         result = score({"validation": made, "test": made, "ood_far/x": made})
         for key in result["test"].keys() - {scaling.parameter for scaling in SCALINGS.values()}:
-            assert f"### `{key.removesuffix('_scaled')}`: " in text
+            name, after = calibrated(key)
+            assert f"### `{name}`: " in text and (not after or f"`{key}`" in text)
         for key in result["ood_far"]:
             metric = next(name for name in metrics.METRICS["ood"] if key.startswith(f"{name}_"))
             assert f"### `{metric}`: " in text

@@ -12,6 +12,7 @@ from scipy.special import log_softmax, logsumexp
 from leaderboard import metrics
 from leaderboard.calibration import fit_temperature, fit_variance_factor, scale
 from leaderboard.metrics import METRICS, registry, regression
+from leaderboard.metrics.registry import RECALIBRATIONS
 from leaderboard.predictions import Gaussian, Predictions
 from leaderboard.scoring import LABELLED, better, labelled, limits, ood_scores, per_item, score, title, unit
 
@@ -90,7 +91,9 @@ def test_groups_are_means_over_their_sets(result):
 
 def test_without_validation_nothing_is_scaled(sets):
     result = score({name: sets[name] for name in ("test", "ood_far/faces")})
-    assert not any("scaled" in key or key == "temperature" for row in result.values() for key in row)
+    plain = {entry.name for entry in METRICS["categorical"].values()}
+    assert set(result["test"]) == plain
+    assert not any("scaled" in key for key in result["ood_far/faces"])
 
 
 def test_where_no_temperature_exists_what_needs_one_is_nan_and_nothing_else(sets):
@@ -102,7 +105,8 @@ def test_where_no_temperature_exists_what_needs_one_is_nan_and_nothing_else(sets
     assert result["validation"]["nll"] == math.inf
     for row in result.values():
         for key, value in row.items():
-            assert math.isnan(value) == (key == "temperature" or key.endswith("_scaled")), key
+            needs = key == "temperature" or key.endswith(("_scaled", "_vector", "_matrix"))
+            assert math.isnan(value) == needs, key
 
 
 def test_scoring_twice_gives_the_same_digits_in_whatever_order_the_sets_come(sets, result):
@@ -223,7 +227,30 @@ def test_every_key_of_scores_lies_in_its_limits_and_has_a_title_of_its_own(sets,
 def test_the_columns_of_classes_keep_their_order():
     first = ["accuracy", "nll", "brier", "ece", "ece_equal_mass", "ece_debiased", "ece_classwise", "aurc", "augrc"]
     assert list(LABELLED[:12]) == [*first, "entropy", "mutual_information", "temperature"]
-    assert list(LABELLED[12:]) == [f"{name}_scaled" for name in first[1:]]
+    assert list(LABELLED[12:20]) == [f"{name}_scaled" for name in first[1:]]
+    again, forms = ("accuracy", "nll", "brier", "ece", "ece_classwise"), RECALIBRATIONS["categorical"]
+    assert list(LABELLED[20:]) == [f"{name}_{form}" for form in forms for name in again]
+
+
+def test_metrics_after_a_recalibration_are_those_of_what_it_makes_of_the_predictions(sets, result):
+    validation = sets["validation"]
+    for name, entry in RECALIBRATIONS["categorical"].items():
+        calibrate = entry.function(validation.log_probs, validation.labels)
+        for one in ("validation", "test", "shift/fog/5"):
+            for metric in ("accuracy", "nll", "brier", "ece"):
+                value = getattr(metrics, metric)(calibrate(sets[one].log_probs), sets[one].labels)
+                assert result[one][f"{metric}_{name}"] == pytest.approx(value, rel=1e-9)
+    assert title("nll_structured_matrix") == "NLL, structured matrix scaled" and better("accuracy_matrix") == "higher"
+    assert unit("nll_isotonic") == "nats" and limits("ece_vector", "categorical") == (0, 1)
+
+
+def test_recalibrations_can_be_left_out_and_change_nothing_else(sets, result):
+    short = score(sets, recalibrated=False)
+    for name, row in short.items():
+        assert row == {key: result[name][key] for key in row}
+        left = result[name].keys() - row.keys()
+        assert all(key.endswith(tuple(RECALIBRATIONS["categorical"])) for key in left)
+        assert bool(left) == (not name.startswith("ood"))
 
 
 def test_a_metric_that_is_entered_beside_its_function_is_everywhere(sets, monkeypatch):

@@ -310,7 +310,7 @@ def old(folder: Path, seed: int = 0) -> Path:
     newer = ("augrc", "ece_classwise")
     metrics = {
         name: {key: value for key, value in row.items() if key.removesuffix("_scaled") not in newer}
-        for name, row in score(sets(seed)).items()
+        for name, row in score(sets(seed), recalibrated=False).items()
     }
     info = {"sha256": digest, "sets": sorted(sets(seed))}
     data = json.loads(record.model_dump_json()) | {
