@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -17,6 +17,7 @@ from benchmarks.commands import board, card, cost, data, library, suites
 from benchmarks.commands.options import errors
 from leaderboard.views.text import plain
 
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
 INTERRUPTED = 130
 """Exit code that typer makes of Ctrl-C, without a word."""
 
@@ -30,6 +31,8 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"ivi {version('ivi-bench')}")
         raise typer.Exit
 

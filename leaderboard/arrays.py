@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 _BLOCK = 2**18  # numbers handled at once: float64 copies of this size stay in the processor's cache
 UNIT_SUM = 6e-3
@@ -65,13 +68,13 @@ def vector(array: np.ndarray, name: str, length: int) -> np.ndarray:
 
 
 def by_rows(
-    function: Callable[[np.ndarray], np.ndarray], array: np.ndarray, dtype: npt.DTypeLike = np.float64
+    function: Callable[[np.ndarray], np.ndarray], array: np.ndarray, dtype: DTypeLike = np.float64
 ) -> np.ndarray:
     """``function`` of blocks of rows as ``dtype``, joined: fast, and without a converted copy of the whole array."""
     return np.concatenate([function(rows) for _, rows in block_rows(array, dtype)])
 
 
-def block_rows(array: np.ndarray, dtype: npt.DTypeLike = np.float64) -> Iterator[tuple[int, np.ndarray]]:
+def block_rows(array: np.ndarray, dtype: DTypeLike = np.float64) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks of rows as ``dtype``, each with the number of its first row; see `by_rows`."""
     step = max(1, _BLOCK // array.shape[1])
     for start in range(0, len(array), step):
