@@ -74,6 +74,9 @@ def run(
     stale: Annotated[
         bool, typer.Option("--stale", help="Also repeat runs that other code or other packages have made.")
     ] = False,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Keep each fitted predictor beside its record, for ivi predict.")
+    ] = False,
     limit: Annotated[float, typer.Option(help="Minutes that one fit, or all predictions of a run, may take.")] = 240,
     method: Extra = None,
 ) -> None:
@@ -92,7 +95,10 @@ def run(
     chosen = chosen_runs(suite, methods, seeds, device, method)
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
     try:
-        make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan(out))
+        plan = chosen.plan(out)
+        make_runs(
+            chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=plan, keep_models=keep_models
+        )
     except KeyboardInterrupt:
         done, _ = _ended(chosen, out)
         kept = f"{done} of {len(chosen.runs)} runs are done and kept"

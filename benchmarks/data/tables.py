@@ -54,19 +54,34 @@ def to_rows(frame: pd.DataFrame, spec: TableSpec, split: str) -> Rows:
     where = f"{spec.name}, split {split!r}"
     if not len(frame):
         raise DataError(f"{where}: the split is empty")
-    for name in (*spec.features, spec.target):
-        if list(frame.columns).count(name) != 1:
-            have = ", ".join(map(str, frame.columns[:30]))
-            what = "is there twice" if name in frame.columns else "is not there"
-            raise DataError(f"{where}: column {name!r} {what}; there are {have}")
-    features = np.empty((len(frame), len(spec.features)), dtype=np.float32)
-    for place, name in enumerate(spec.features):
-        features[:, place] = _numbers(_column(frame, name), where)
+    features = features_of(frame, spec, where)
+    _require(frame, (spec.target,), where)
     if spec.likelihood == "gaussian":
         labels = torch.from_numpy(_numbers(_column(frame, spec.target), where))
     else:
         labels = torch.from_numpy(_classes(_column(frame, spec.target), spec, where))
     return Rows(torch.from_numpy(features), labels, spec.classes)
+
+
+def features_of(frame: pd.DataFrame, spec: TableSpec, where: str) -> np.ndarray:
+    """The inputs alone, [N, D] float32; ``where`` is said of what is wrong.
+
+    Raises:
+        DataError: as `to_rows`.
+    """
+    _require(frame, spec.features, where)
+    features = np.empty((len(frame), len(spec.features)), dtype=np.float32)
+    for place, name in enumerate(spec.features):
+        features[:, place] = _numbers(_column(frame, name), where)
+    return features
+
+
+def _require(frame: pd.DataFrame, names: tuple[str, ...], where: str) -> None:
+    for name in names:
+        if list(frame.columns).count(name) != 1:
+            have = ", ".join(map(str, frame.columns[:30]))
+            what = "is there twice" if name in frame.columns else "is not there"
+            raise DataError(f"{where}: column {name!r} {what}; there are {have}")
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
