@@ -15,6 +15,7 @@ from benchmarks.commands.options import (
     Chosen,
     Device,
     Extra,
+    KeepModels,
     Methods,
     Out,
     Seeds,
@@ -74,9 +75,7 @@ def run(
     stale: Annotated[
         bool, typer.Option("--stale", help="Also repeat runs that other code or other packages have made.")
     ] = False,
-    keep_models: Annotated[
-        bool, typer.Option("--keep-models", help="Keep each fitted predictor beside its record, for ivi predict.")
-    ] = False,
+    keep_models: KeepModels = False,
     limit: Annotated[float, typer.Option(help="Minutes that one fit, or all predictions of a run, may take.")] = 240,
     method: Extra = None,
 ) -> None:
