@@ -42,6 +42,7 @@ class About(BaseModel):
         task: name, model, recipe and sizes.
         data: the spec of the data set, without where it lies.
         classes: their names; none for a number.
+        fills: what stands in empty cells of a table.
         scale, shift: how inputs are standardized, one number a channel or a feature; ``target``: mean and deviation.
         factor: temperature, or factor on the variance, that the validation examples chose; None where none exists.
         unlike: the OOD score of every validation example, ascending.
@@ -63,6 +64,7 @@ class About(BaseModel):
     likelihood: Literal["categorical", "gaussian"]
     outputs: int
     target: tuple[float, float] = (0.0, 1.0)
+    fills: dict[str, float] = {}
     scale: tuple[float, ...]
     shift: tuple[float, ...]
     factor: float | None
@@ -108,6 +110,7 @@ def model_file(run: Run, state: bytes, outcome: Outcome) -> bytes | None:
         likelihood=likelihood.kind,
         outputs=likelihood.outputs,
         target=(run.data.manifest.target_mean, run.data.manifest.target_std),
+        fills=run.data.manifest.fills,
         scale=scale,
         shift=shift,
         factor=None if isnan(factor) else factor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.data.encoding import encoded
 from benchmarks.data.schema import printable
 from benchmarks.data.sources.files import below
 from benchmarks.data.sources.frames import read_frame
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_newcomers(given: Sequence[str | Path] | pd.DataFrame, spec: DataSpec) -> tuple[list[str], Tensor]:
-    """Names and inputs: pixels [N, C, H, W] uint8, or features [N, D] float32 in their own units.
+def read_newcomers(
+    given: Sequence[str | Path] | pd.DataFrame, spec: DataSpec, fills: Mapping[str, float]
+) -> tuple[list[str], Tensor]:
+    """Names and inputs: pixels [N, C, H, W] uint8, or features [N, D] float32, encoded.
+
+    Args:
+        given: paths, or a table.
+        spec: what the inputs are.
+        fills: what stands in empty cells of a table (`benchmarks.data.encoding`).
 
     Raises:
         DataError: an input cannot be read, or there is none.
@@ -35,7 +43,7 @@ def read_newcomers(given: Sequence[str | Path] | pd.DataFrame, spec: DataSpec) -
         else [(str(one), read_frame(Path(one), None, spec.features)) for one in given]
     )
     names = [f"{name}:{row}" for name, frame in frames for row in range(len(frame))]
-    inputs = [features_of(frame, spec, name) for name, frame in frames]
+    inputs = [encoded(features_of(frame, spec, name), spec, fills) for name, frame in frames]
     if not names:
         raise DataError("there is nothing to predict: name a CSV or parquet file")
     return names, torch.from_numpy(np.concatenate(inputs))

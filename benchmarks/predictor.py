@@ -75,7 +75,7 @@ class SavedPredictor:
         Raises:
             DataError: an input cannot be read; the message names it.
         """
-        names, inputs = read_newcomers(given, self.spec)
+        names, inputs = read_newcomers(given, self.spec, self.about.fills)
         found = self.answers(inputs)
         rows = _classes(found, self.about) if isinstance(found, Categorical) else _numbers(found, self.about)
         rows.insert(0, "input", names)

@@ -156,8 +156,12 @@ class _Spec(_Table):
     def sha256(self) -> str:
         """SHA-256 of all that decides what models see: not of words for people, other sets, or where files lie."""
         words = {"name", "title", "licence", "citation", "homepage", "near", "far", "sources"}
-        text = json.dumps(self.model_dump(mode="json", exclude=words), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self._deciding(words), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _deciding(self, words: set[str]) -> dict[str, Any]:
+        """All that decides, without ``words``; what a later version has added stands in it only where it is used."""
+        return self.model_dump(mode="json", exclude=words)
 
 
 class ImageSpec(_Spec):
@@ -206,6 +210,8 @@ class TableSpec(_Spec):
 
     Attributes:
         features: the columns of the inputs, in this order; all other columns are left aside.
+        categories: of features that are no numbers: their levels.
+        missing: features whose cells may be empty.
         target: the column to predict.
         likelihood: "categorical" for classes, "gaussian" for a real number.
         num_classes: the labels are 0 to ``num_classes`` - 1; None for a real number.
@@ -215,6 +221,8 @@ class TableSpec(_Spec):
 
     kind: Literal["table"]
     features: Annotated[tuple[str, ...], Field(min_length=1)]
+    categories: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    missing: tuple[str, ...] = ()
     target: str
     likelihood: Literal["categorical", "gaussian"] = "categorical"
     num_classes: Size | None = None
@@ -225,6 +233,9 @@ class TableSpec(_Spec):
         twice = next((name for name in columns if columns.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"column {twice!r} is named twice among features and target")
+        strange = next((name for name in (*self.categories, *self.missing) if name not in self.features), None)
+        if strange is not None:
+            raise ValueError(f"{strange!r} is none of the features, but stands in categories or missing")
         if self.likelihood == "gaussian" and (self.num_classes or self.classes):
             raise ValueError('likelihood = "gaussian" predicts a real number: leave out num_classes and classes')
         if self.likelihood == "categorical" and self.num_classes is None:
@@ -235,15 +246,20 @@ class TableSpec(_Spec):
             raise ValueError("idx files hold images, not tables")
         return self
 
+    def _deciding(self, words: set[str]) -> dict[str, Any]:
+        unused = {name for name in ("categories", "missing") if not getattr(self, name)}
+        return super()._deciding(words | unused)
+
     @property
     def shape(self) -> tuple[int]:
-        """(features,): the shape of one row."""
+        """(features,): the shape of one row as it is read."""
         return (len(self.features),)
 
     @property
     def decoding(self) -> list[Any]:
         """All of the spec that the rows depend on."""
-        return ["table", self.features, self.target, self.likelihood, self.num_classes, self.classes]
+        plain = ["table", self.features, self.target, self.likelihood, self.num_classes, self.classes]
+        return plain + ([self.categories, self.missing] if self.categories or self.missing else [])
 
 
 DataSpec = ImageSpec | TableSpec
