@@ -159,7 +159,7 @@ def _is_task(name: str) -> bool:
     if not name.endswith(".toml"):
         return name in names("task")
     try:
-        return "recipe" in tomllib.loads(Path(name).read_text())
+        return "recipe" in tomllib.loads(Path(name).read_text(encoding="utf-8"))
     except (OSError, *BAD_TOML):
         return False
 
@@ -174,7 +174,7 @@ def _load(kind: str, name: str, cls: type[T]) -> T:
     if not path.is_file():
         raise UserError(f"no such file: {path}") if name.endswith(".toml") else unknown(kind, name, names(kind))
     try:
-        return cls.model_validate(tomllib.loads(path.read_text()))
+        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except BAD_TOML as error:
         raise UserError(f"{path}: not valid TOML: {str(error).partition(chr(10))[0]}") from None
     except ValidationError as error:

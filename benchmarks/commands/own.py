@@ -1,4 +1,4 @@
-"""`ivi predict`: a problem of one's own, from a folder to answers."""
+"""`ivi init`, `ivi predict`: a problem of one's own, from a folder to answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from benchmarks.commands.options import RESULTS, Out, console
 
@@ -23,6 +24,29 @@ class Form(StrEnum):
     table = "table"
     csv = "csv"
     json = "json"
+
+
+@commands.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="A folder of pictures, a CSV or parquet file, or a saved data set.")],
+    target: Annotated[str | None, typer.Option(help="Of a table: the column to predict.")] = None,
+    to: Annotated[Path, typer.Option(help="Folder of the two TOML files.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Look at data of one's own, say what is odd, and write the two TOML files that make a task of them."""
+    from benchmarks.own.look import look
+    from benchmarks.own.writing import write
+
+    with console.status("looking at every example"):
+        found = look(path, target)
+        task = write(found, to, force)
+    for line in found.facts:
+        console.print(Text(line), soft_wrap=True)
+    for line in found.odd:
+        console.print(Text.assemble(("odd: ", "yellow"), line), soft_wrap=True)
+    for file in (task.data, task.task):
+        console.print(Text(f"wrote {file}"), soft_wrap=True)
+    console.print(Text(f"next: ivi run {task.task} --keep-models"), soft_wrap=True)
 
 
 @commands.command()
@@ -63,7 +87,6 @@ def predict(
 
 def _table(rows: pd.DataFrame) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     view = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name in rows.columns:

@@ -88,13 +88,14 @@ class Hub(_Columns):
 class Local(_Columns):
     """Files on this machine; ``splits`` names each split's file, pattern or folder.
 
-    A relative ``path`` counts from the folder of the TOML file.
+    A relative ``path`` counts from the folder of the TOML file; ``leave_out``: files that are not read, from ``path``.
     """
 
     kind: Literal["local"]
     format: Literal["imagefolder", "parquet", "arrow", "csv"]
     path: Path
     splits: dict[str, str] = {}
+    leave_out: tuple[str, ...] = ()
 
 
 Source = Annotated[Builtin | Idx | Hub | Local, Field(discriminator="kind")]
@@ -217,7 +218,7 @@ class TableSpec(_Spec):
         num_classes: the labels are 0 to ``num_classes`` - 1; None for a real number.
     """
 
-    FORMATS: ClassVar = ("csv", "parquet")
+    FORMATS: ClassVar = ("csv", "parquet", "arrow")
 
     kind: Literal["table"]
     features: Annotated[tuple[str, ...], Field(min_length=1)]

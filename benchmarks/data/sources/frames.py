@@ -62,11 +62,15 @@ def read_frame(path: Path, kind: str | None = None, wanted: tuple[str, ...] | No
     import pandas as pd
 
     kind = kind or path.suffix.lower().removeprefix(".")
-    if kind not in ("csv", "parquet"):
+    if kind not in ("csv", "parquet", "arrow"):
         raise DataError(f"{path}: tables are read from .csv and .parquet files")
     try:
         if kind == "parquet":
             return pd.read_parquet(path)
+        if kind == "arrow":
+            from datasets import Dataset
+
+            return Dataset.from_file(str(path)).to_pandas()  # pyright: ignore[reportReturnType] - no iterator of batches
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = next(csv.reader(file), [])
         frame = pd.read_csv(path, encoding="utf-8-sig", index_col=False)
