@@ -231,7 +231,7 @@ def found_of(name: str, title: str, seen: Survey, source: dict[str, Any], odd: l
     sizes = ", ".join(f"{split} {count:,}" for split, count in splits.items())
     counts = sum(seen.counts.values(), Counter())
     facts = [f"pictures of {' x '.join(map(str, seen.shape))}, {len(classes)} classes: {listed(classes, 8)}", sizes]
-    recipe = {"epochs": epochs(train, 32, 60), "batch_size": 32, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9}
+    recipe = {"epochs": epochs(train, 32, 40), "batch_size": 32, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9}
     recipe |= {"weight_decay": 5e-4, "warmup": 0.1, "schedule": "cosine", "clip_norm": 1.0}
     odd = [*odd, *seen.odd, *about_classes(counts)]
     return Found(name, data, splits, {"name": "resnet_small", "arguments": arguments}, recipe, facts, odd)

@@ -1,4 +1,4 @@
-"""Write TOML that people go on editing: one key a line, tables of more than a line's width broken up."""
+"""Write TOML that people go on editing: one key a line, short tables in a line of their own."""
 
 from __future__ import annotations
 
@@ -11,30 +11,35 @@ WIDTH = 110
 
 
 def dumps(table: Mapping[str, Any], notes: Sequence[str] = ()) -> str:
-    """``table`` as TOML, ``notes`` as comments above it; a mapping in it is a table of its own, a list of them several.
+    """``table`` as TOML, ``notes`` as comments above it.
 
-    Values are text, numbers, booleans, lists and mappings of these. None is left out.
+    Values are text, numbers, booleans, lists and mappings of these; None is left out. At the top a list of mappings is
+    several tables, a mapping of mappings or lists one dotted key each, any other mapping a table.
     """
     lines = [f"# {note}" for note in notes] + ([""] if notes else [])
-    return "\n".join([*lines, *_lines(table, "")]).strip() + "\n"
+    return "\n".join([*lines, *_lines(table)]).strip() + "\n"
 
 
-def _lines(table: Mapping[str, Any], above: str) -> Iterator[str]:
+def _lines(table: Mapping[str, Any]) -> Iterator[str]:
+    headed = {key: value for key, value in table.items() if _is_headed(value)}
     for key, value in table.items():
-        if value is not None and not _is_table(value):
-            yield f"{_key(key)} = {_value(value)}"
-    for key, value in table.items():
-        name = f"{above}{_key(key)}"
-        if isinstance(value, Mapping):
-            yield from ("", f"[{name}]", *_lines(value, f"{name}."))
-        elif _is_table(value):
-            for one in value:
-                yield from ("", f"[[{name}]]", *_lines(one, f"{name}."))
+        if value is None or key in headed:
+            continue
+        parts = value.items() if isinstance(value, Mapping) else ()
+        yield from [f"{_key(key)}.{_key(one)} = {_value(inner)}" for one, inner in parts] or [
+            f"{_key(key)} = {_value(value)}"
+        ]
+    for key, value in headed.items():
+        several = isinstance(value, list)
+        for one in value if several else [value]:
+            head = f"[[{_key(key)}]]" if several else f"[{_key(key)}]"
+            yield from ("", head, *(f"{_key(name)} = {_value(inner)}" for name, inner in one.items()))
 
 
-def _is_table(value: Any) -> bool:
-    several = isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) for one in value)
-    return isinstance(value, Mapping) or several
+def _is_headed(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(one, Mapping) for one in value)
+    return isinstance(value, Mapping) and any(not isinstance(one, Mapping | list) for one in value.values())
 
 
 def _key(name: str) -> str:
@@ -50,6 +55,8 @@ def _value(value: Any) -> str:
         return _text(value)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in value.items()) + " }"
     if isinstance(value, Sequence):
         cells = [_value(one) for one in value]
         line = f"[{', '.join(cells)}]"
