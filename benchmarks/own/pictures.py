@@ -175,7 +175,7 @@ def _read(items: Iterable[Item], seen: Survey) -> None:
     known: dict[bytes, Item] = {}
     twice, across, other = [], [], []
     total, squares, count = np.zeros(seen.shape[0]), np.zeros(seen.shape[0]), 0
-    for item in items:
+    for item in sorted(items, key=lambda item: item.split == "test"):
         try:
             pixels = as_shape(open_picture(item.cell, spec, item.name), spec, item.name)
         except DataError as error:
