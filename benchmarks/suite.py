@@ -149,10 +149,18 @@ def load_suite(name: str) -> Suite:
     if not _is_task(name):
         suite, folder = _load("suite", name, Suite), Path(name).parent
         there = tuple(str(folder / task) if task.endswith(".toml") else task for task in suite.tasks)
-        return suite.model_copy(update={"tasks": there})
+        folder = folder if name.endswith(".toml") else HERE / "suites"
+        methods = tuple(_from_there(text, folder) for text in suite.methods)
+        return suite.model_copy(update={"tasks": there, "methods": methods})
     task = load_task(name)
     changes = {"name": task.name, "description": task.description, "tasks": (name,)}
     return _load("suite", "quick", Suite).model_copy(update=changes)
+
+
+def _from_there(method: str, folder: Path) -> str:
+    """A method's spec; the path of one from a file is counted from ``folder``, where the suite lies."""
+    path, colon, rest = method.partition(".py:")
+    return f"{(folder / path).resolve()}{colon}{rest}" if colon and not Path(path).is_absolute() else method
 
 
 def _is_task(name: str) -> bool:

@@ -213,6 +213,7 @@ class TableSpec(_Spec):
         features: the columns of the inputs, in this order; all other columns are left aside.
         categories: of features that are no numbers: their levels.
         missing: features whose cells may be empty.
+        only: column -> which rows are read: [least, most] of a number, or the names of levels.
         target: the column to predict.
         likelihood: "categorical" for classes, "gaussian" for a real number.
         num_classes: the labels are 0 to ``num_classes`` - 1; None for a real number.
@@ -224,6 +225,7 @@ class TableSpec(_Spec):
     features: Annotated[tuple[str, ...], Field(min_length=1)]
     categories: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     missing: tuple[str, ...] = ()
+    only: dict[str, tuple[float, float] | Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     target: str
     likelihood: Literal["categorical", "gaussian"] = "categorical"
     num_classes: Size | None = None
@@ -248,7 +250,7 @@ class TableSpec(_Spec):
         return self
 
     def _deciding(self, words: set[str]) -> dict[str, Any]:
-        unused = {name for name in ("categories", "missing") if not getattr(self, name)}
+        unused = {name for name in ("categories", "missing", "only") if not getattr(self, name)}
         return super()._deciding(words | unused)
 
     @property
@@ -260,7 +262,8 @@ class TableSpec(_Spec):
     def decoding(self) -> list[Any]:
         """All of the spec that the rows depend on."""
         plain = ["table", self.features, self.target, self.likelihood, self.num_classes, self.classes]
-        return plain + ([self.categories, self.missing] if self.categories or self.missing else [])
+        more = [self.categories, self.missing, self.only]
+        return plain + (more if any(more) else [])
 
 
 DataSpec = ImageSpec | TableSpec

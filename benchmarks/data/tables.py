@@ -68,6 +68,8 @@ def to_rows(frame: pd.DataFrame, spec: TableSpec, split: str) -> Rows:
         DataError: a column is not there or there twice, or a cell is no finite number, or no class; or there is no row.
     """
     where = f"{spec.name}, split {split!r}"
+    for name, wanted in spec.only.items():
+        frame = frame[_chosen(frame, name, wanted, where)]
     if not len(frame):
         raise DataError(f"{where}: the split is empty")
     features = features_of(frame, spec, where)
@@ -77,6 +79,16 @@ def to_rows(frame: pd.DataFrame, spec: TableSpec, split: str) -> Rows:
     else:
         labels = torch.from_numpy(_classes(_column(frame, spec.target), spec, where))
     return Rows(torch.from_numpy(features), labels, spec.classes)
+
+
+def _chosen(frame: pd.DataFrame, name: str, wanted: tuple[Any, ...], where: str) -> np.ndarray:
+    """Which rows are read, [N]: those whose cell in ``name`` lies in a closed interval, or is one of some levels."""
+    _require(frame, (name,), where)
+    column = _column(frame, name)
+    if isinstance(wanted[0], str):
+        return np.array([name_of(cell) in wanted for cell in column.tolist()], dtype=bool)
+    numbers = _numbers(column, where, may_be_empty=True)
+    return (numbers >= np.float32(wanted[0])) & (numbers <= np.float32(wanted[1]))
 
 
 def features_of(frame: pd.DataFrame, spec: TableSpec, where: str) -> np.ndarray:

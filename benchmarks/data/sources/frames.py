@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,20 @@ def _scikit_learn(name: str, **arguments: object) -> pd.DataFrame:
     return bunch.frame
 
 
+def _diamonds() -> pd.DataFrame:
+    """The table inside of plotnine, read without importing it; the price also as its natural logarithm."""
+    import numpy as np
+    import pandas as pd
+
+    found = importlib.util.find_spec("plotnine")
+    assert found is not None and found.origin is not None
+    frame = pd.read_csv(Path(found.origin).parent / "data" / "diamonds.csv")
+    return frame.assign(target=np.log(frame["price"]))
+
+
 # Each a frame with its target in column "target".
 BUILTIN = {
+    "diamonds": _diamonds,
     "breast_cancer": lambda: _scikit_learn("breast_cancer"),
     "diabetes": lambda: _scikit_learn("diabetes", scaled=False),
     "wine": lambda: _scikit_learn("wine"),
@@ -47,7 +60,9 @@ def decode_rows(source: AnySource, spec: TableSpec, split: str) -> Rows:
     if isinstance(source, Hub):
         frame: Any = open_hub(source, spec, split).to_pandas()
         return to_rows(frame, spec, split)
-    frames = [read_frame(path, source.format, (*spec.features, spec.target)) for path in files_of(source, split)]
+    frames = [
+        read_frame(path, source.format, (*spec.features, spec.target, *spec.only)) for path in files_of(source, split)
+    ]
     return to_rows(pd.concat(frames, ignore_index=True), spec, split)
 
 
