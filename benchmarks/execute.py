@@ -9,6 +9,7 @@ from rich.console import Console
 
 from benchmarks.executors.local import LocalExecutor
 from benchmarks.fits import FitStore
+from benchmarks.kept import SUFFIX, model_file, refuse_streamed, without_model
 from benchmarks.machine import cores
 from benchmarks.measure.environment import Stack
 from benchmarks.nodes import LIMIT, scheduled
@@ -30,6 +31,7 @@ def make_runs(
     redo: Todo = Todo.NEW,
     limit: float = LIMIT,
     plan: Plan | None = None,
+    keep_models: bool = False,
 ) -> list[Record]:
     """Make every run that is not done in ``folder`` and return the records that were made.
 
@@ -42,13 +44,17 @@ def make_runs(
         redo: which of the runs that have a record are made again.
         limit: seconds that one fit, or all predictions of one run, may take.
         plan: what the folder is about; kept beside the records.
+        keep_models: keep each run's fitted predictor beside its record; a run that has none is made again.
     """
     stack = Stack.now()
+    if keep_models:
+        refuse_streamed(runs)
     with store.writing(folder):
         if plan is not None:
             write_plan(folder, plan)
-        records = store.read_all(folder).records
-        attempts = to_do(runs, records, redo, stack)
+        shelf = store.read_all(folder)
+        records = shelf.records
+        attempts = to_do(runs, records, redo, stack) | (without_model(runs, shelf) if keep_models else {})
         if not attempts:
             return []
         jobs = [run for run in runs if run.run_id in attempts]
@@ -61,7 +67,8 @@ def make_runs(
             schedule = scheduled(jobs, executor, fits, stack, threads, limit)
             for ended in schedule.make(executor, workers, lambda: progress.take(executor.reports)):
                 outcome = outcome_of(ended, attempts[ended.run.run_id], stack)
-                path = keep(folder, outcome)
+                state = fits.get(ended.fit.key) if keep_models else None
+                path = keep(folder, outcome, model_file(ended.run, state[0].state, outcome) if state else None)
                 progress.finish(ended.run, outcome.record, path)
                 made.append(outcome.record)
         fits.drop()
@@ -75,11 +82,13 @@ def weights(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, float]:
     return {run.run_id: known.get(run.run_id, typical) for run in runs}
 
 
-def keep(folder: Path, outcome: Outcome) -> Path:
-    """Keep a record, its predictions, its scores and what the run printed: a record that is there has all of them."""
+def keep(folder: Path, outcome: Outcome, model: bytes | None = None) -> Path:
+    """Keep a record, its predictions, scores, fitted model and what the run printed: one that is there has them all."""
     record = outcome.record
     while (path := store.path_of(folder, record)).exists():  # damaged, or put there by a method: it stays
         record = record.model_copy(update={"attempt": record.attempt + 1})
     if outcome.scores is not None:
         scores.write_scores(path, outcome.scores)
+    if model is not None:
+        store.write_once(store.beside(path, SUFFIX), model, replace=True)
     return store.keep(folder, record, outcome.predictions, outcome.log)

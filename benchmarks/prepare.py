@@ -36,6 +36,7 @@ class Manifest(Part):
         classes: number of classes; None where the target is a real number.
         target_mean, target_std: of the training targets, where it is one.
         order: seed of the mixed order where inputs are streamed from where they lie, too large to seal; else None.
+        fills: what stands in empty cells of a table, by the training rows.
     """
 
     sets: dict[str, SetInfo]
@@ -44,6 +45,7 @@ class Manifest(Part):
     target_mean: float = 0.0
     target_std: float = 1.0
     order: Count | None = None
+    fills: dict[str, float] = {}
 
 
 @dataclass(frozen=True)

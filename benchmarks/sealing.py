@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,11 @@ from baselines.recipe import Recipe
 from baselines.seeds import derive_seed
 from benchmarks import data, streaming
 from benchmarks.data import sealed
+from benchmarks.data.encoding import fitted_fills
 from benchmarks.data.examples import Affine, Examples
 from benchmarks.data.images import Images
-from benchmarks.data.spec import DataError, ImageSpec, read_spec
+from benchmarks.data.spec import DataError, DataSpec, ImageSpec, TableSpec, read_spec
+from benchmarks.data.tables import Rows
 from benchmarks.measure.jobs import Setting
 from benchmarks.measure.process import Channel
 from benchmarks.prepare import Manifest, read
@@ -67,8 +69,12 @@ def _seal(task: Task, folder: Path) -> None:
 def _sealed(task: Task, folder: Path) -> Manifest:
     spec = read_spec(task.data.name)
     fitting, test = _cut(task)
+    fills = fitted_fills(fitting["train"].inputs.numpy(), spec) if isinstance(spec, TableSpec) else {}
+    encode = partial(_encoded, spec, fills)
+    fitting, test = {name: encode(one) for name, one in fitting.items()}, encode(test)
     evaluation: dict[str, Load] = {"validation": lambda: fitting["validation"], "test": lambda: test}
-    evaluation |= foreign(task) | _shifted(task, test)
+    others = foreign(task)
+    evaluation |= {name: lambda load=load: encode(load()) for name, load in others.items()} | _shifted(task, test)
     affine = data.standardization(fitting["train"], spec)
     # The order repeats everywhere, and only who has the test labels can know it.
     seed = derive_seed("mixed", task.name, str(test.labels_sha256))
@@ -79,7 +85,15 @@ def _sealed(task: Task, folder: Path) -> Manifest:
         classes=spec.num_classes,
         target_mean=affine.target_mean or 0.0,
         target_std=affine.target_std or 1.0,
+        fills=fills,
     )
+
+
+def _encoded(spec: DataSpec, fills: Mapping[str, float], examples: Examples) -> Examples:
+    """What a task's models see of examples."""
+    if isinstance(spec, TableSpec) and isinstance(examples, Rows) and examples.shape == spec.shape:
+        return examples.encoded(spec, fills)
+    return examples
 
 
 def _cut(task: Task) -> tuple[dict[str, Examples], Examples]:
@@ -93,19 +107,26 @@ def _cut(task: Task) -> tuple[dict[str, Examples], Examples]:
 
 def foreign(task: Task) -> dict[str, Load]:
     """Out-of-distribution sets in the shape of the task's inputs, without labels."""
-    shape, ood = read_spec(task.data.name).shape, task.ood
+    own, ood = read_spec(task.data.name), task.ood
     groups = {"near": ood.near, "far": ood.far} if ood else {}
     return {
-        f"ood_{group}/{read_spec(name).name}": partial(_like, name, shape)
+        f"ood_{group}/{read_spec(name).name}": partial(_like, name, own)
         for group, names in groups.items()
         for name in names
     }
 
 
-def _like(name: str, shape: tuple[int, ...]) -> Examples:
-    if len(shape) == 3:
-        return data.load_like(name, shape)
-    return replace(data.load(name, read_spec(name).evaluation), labels=None)
+def _like(name: str, own: DataSpec) -> Examples:
+    if isinstance(own, ImageSpec):
+        return data.load_like(name, own.shape)
+    other = read_spec(name)
+    if isinstance(own, TableSpec) and isinstance(other, TableSpec):
+        for key in ("features", "categories", "missing"):
+            if getattr(own, key) != getattr(other, key):
+                raise DataError(
+                    f"{other.name}: its {key} differ from those of {own.name}: they must be the same, in order"
+                )
+    return replace(data.load(name, other.evaluation), labels=None)
 
 
 def _shifted(task: Task, test: Examples) -> dict[str, Load]:

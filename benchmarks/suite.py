@@ -149,17 +149,25 @@ def load_suite(name: str) -> Suite:
     if not _is_task(name):
         suite, folder = _load("suite", name, Suite), Path(name).parent
         there = tuple(str(folder / task) if task.endswith(".toml") else task for task in suite.tasks)
-        return suite.model_copy(update={"tasks": there})
+        folder = folder if name.endswith(".toml") else HERE / "suites"
+        methods = tuple(_from_there(text, folder) for text in suite.methods)
+        return suite.model_copy(update={"tasks": there, "methods": methods})
     task = load_task(name)
     changes = {"name": task.name, "description": task.description, "tasks": (name,)}
     return _load("suite", "quick", Suite).model_copy(update=changes)
+
+
+def _from_there(method: str, folder: Path) -> str:
+    """A method's spec; the path of one from a file is counted from ``folder``, where the suite lies."""
+    path, colon, rest = method.partition(".py:")
+    return f"{(folder / path).resolve()}{colon}{rest}" if colon and not Path(path).is_absolute() else method
 
 
 def _is_task(name: str) -> bool:
     if not name.endswith(".toml"):
         return name in names("task")
     try:
-        return "recipe" in tomllib.loads(Path(name).read_text())
+        return "recipe" in tomllib.loads(Path(name).read_text(encoding="utf-8"))
     except (OSError, *BAD_TOML):
         return False
 
@@ -174,7 +182,7 @@ def _load(kind: str, name: str, cls: type[T]) -> T:
     if not path.is_file():
         raise UserError(f"no such file: {path}") if name.endswith(".toml") else unknown(kind, name, names(kind))
     try:
-        return cls.model_validate(tomllib.loads(path.read_text()))
+        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except BAD_TOML as error:
         raise UserError(f"{path}: not valid TOML: {str(error).partition(chr(10))[0]}") from None
     except ValidationError as error:

@@ -36,6 +36,9 @@ Extra = Annotated[
     list[str] | None,
     typer.Option("--method", help="Add a method from a file: path/to/file.py:Class. Such rows are never ranked."),
 ]
+KeepModels = Annotated[
+    bool, typer.Option("--keep-models", help="Keep each fitted predictor beside its record, for ivi predict.")
+]
 RESULTS = Path("results")
 
 

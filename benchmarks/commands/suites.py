@@ -15,6 +15,7 @@ from benchmarks.commands.options import (
     Chosen,
     Device,
     Extra,
+    KeepModels,
     Methods,
     Out,
     Seeds,
@@ -74,6 +75,7 @@ def run(
     stale: Annotated[
         bool, typer.Option("--stale", help="Also repeat runs that other code or other packages have made.")
     ] = False,
+    keep_models: KeepModels = False,
     limit: Annotated[float, typer.Option(help="Minutes that one fit, or all predictions of a run, may take.")] = 240,
     method: Extra = None,
 ) -> None:
@@ -92,7 +94,10 @@ def run(
     chosen = chosen_runs(suite, methods, seeds, device, method)
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
     try:
-        make_runs(chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=chosen.plan(out))
+        plan = chosen.plan(out)
+        make_runs(
+            chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=plan, keep_models=keep_models
+        )
     except KeyboardInterrupt:
         done, _ = _ended(chosen, out)
         kept = f"{done} of {len(chosen.runs)} runs are done and kept"

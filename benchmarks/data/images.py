@@ -102,6 +102,7 @@ def cover(image: Image.Image, height: int, width: int) -> Image.Image:
     """Resize ``image``, keeping its aspect, to cover ``height`` x ``width`` pixels, and cut out the centre."""
     scale = max(height / image.height, width / image.width)
     box_height, box_width = height / scale, width / scale
-    top, left = (image.height - box_height) / 2, (image.width - box_width) / 2
-    box = (left, top, left + box_width, top + box_height)
+    top, left = max(0.0, (image.height - box_height) / 2), max(0.0, (image.width - box_width) / 2)
+    # The side that fits exactly is rounded to a hair outside of some pictures, which Pillow refuses.
+    box = (left, top, min(image.width, left + box_width), min(image.height, top + box_height))
     return image.resize((width, height), Image.Resampling.BILINEAR, box=box)

@@ -88,13 +88,14 @@ class Hub(_Columns):
 class Local(_Columns):
     """Files on this machine; ``splits`` names each split's file, pattern or folder.
 
-    A relative ``path`` counts from the folder of the TOML file.
+    A relative ``path`` counts from the folder of the TOML file; ``leave_out``: files that are not read, from ``path``.
     """
 
     kind: Literal["local"]
     format: Literal["imagefolder", "parquet", "arrow", "csv"]
     path: Path
     splits: dict[str, str] = {}
+    leave_out: tuple[str, ...] = ()
 
 
 Source = Annotated[Builtin | Idx | Hub | Local, Field(discriminator="kind")]
@@ -156,8 +157,12 @@ class _Spec(_Table):
     def sha256(self) -> str:
         """SHA-256 of all that decides what models see: not of words for people, other sets, or where files lie."""
         words = {"name", "title", "licence", "citation", "homepage", "near", "far", "sources"}
-        text = json.dumps(self.model_dump(mode="json", exclude=words), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self._deciding(words), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _deciding(self, words: set[str]) -> dict[str, Any]:
+        """All that decides, without ``words``; what a later version has added stands in it only where it is used."""
+        return self.model_dump(mode="json", exclude=words)
 
 
 class ImageSpec(_Spec):
@@ -206,15 +211,21 @@ class TableSpec(_Spec):
 
     Attributes:
         features: the columns of the inputs, in this order; all other columns are left aside.
+        categories: of features that are no numbers: their levels.
+        missing: features whose cells may be empty.
+        only: column -> which rows are read: [least, most] of a number, or the names of levels.
         target: the column to predict.
         likelihood: "categorical" for classes, "gaussian" for a real number.
         num_classes: the labels are 0 to ``num_classes`` - 1; None for a real number.
     """
 
-    FORMATS: ClassVar = ("csv", "parquet")
+    FORMATS: ClassVar = ("csv", "parquet", "arrow")
 
     kind: Literal["table"]
     features: Annotated[tuple[str, ...], Field(min_length=1)]
+    categories: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    missing: tuple[str, ...] = ()
+    only: dict[str, tuple[float, float] | Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     target: str
     likelihood: Literal["categorical", "gaussian"] = "categorical"
     num_classes: Size | None = None
@@ -225,6 +236,9 @@ class TableSpec(_Spec):
         twice = next((name for name in columns if columns.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"column {twice!r} is named twice among features and target")
+        strange = next((name for name in (*self.categories, *self.missing) if name not in self.features), None)
+        if strange is not None:
+            raise ValueError(f"{strange!r} is none of the features, but stands in categories or missing")
         if self.likelihood == "gaussian" and (self.num_classes or self.classes):
             raise ValueError('likelihood = "gaussian" predicts a real number: leave out num_classes and classes')
         if self.likelihood == "categorical" and self.num_classes is None:
@@ -235,15 +249,21 @@ class TableSpec(_Spec):
             raise ValueError("idx files hold images, not tables")
         return self
 
+    def _deciding(self, words: set[str]) -> dict[str, Any]:
+        unused = {name for name in ("categories", "missing", "only") if not getattr(self, name)}
+        return super()._deciding(words | unused)
+
     @property
     def shape(self) -> tuple[int]:
-        """(features,): the shape of one row."""
+        """(features,): the shape of one row as it is read."""
         return (len(self.features),)
 
     @property
     def decoding(self) -> list[Any]:
         """All of the spec that the rows depend on."""
-        return ["table", self.features, self.target, self.likelihood, self.num_classes, self.classes]
+        plain = ["table", self.features, self.target, self.likelihood, self.num_classes, self.classes]
+        more = [self.categories, self.missing, self.only]
+        return plain + (more if any(more) else [])
 
 
 DataSpec = ImageSpec | TableSpec

@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from benchmarks.data import DataError, Images, TensorSource, read_spec, split, standardization
 from benchmarks.data.examples import duplicates, repeated
-from benchmarks.data.images import image_affine, like
+from benchmarks.data.images import cover, image_affine, like
 
 
 def images(count: int = 40, channels: int = 1, size: int = 8, seed: int = 0) -> Images:
@@ -131,3 +132,9 @@ def test_a_mean_and_deviation_far_from_the_pixels_own_are_questioned(caplog, mea
     spec = read_spec("mnist").model_copy(update={"mean": (mean,), "std": (std,)})
     standardization(images(), spec)
     assert ("are they in units of [0, 1]?" in caplog.text) == asked
+
+
+def test_pictures_of_every_size_are_cut_to_a_shape():
+    for height in range(8, 140, 3):
+        for width in range(8, 140):
+            assert cover(Image.new("L", (width, height)), 64, 48).size == (48, 64), (width, height)

@@ -72,7 +72,10 @@ def files_of(source: Idx | Local, split: str) -> list[Path]:
         if absent:
             raise Unreachable(f"{absent[0]} is not there: {source.install}")
         return found
-    return [source.path] if source.path.is_file() else _local_files(source, split)
+    if source.path.is_file():
+        return [source.path]
+    left_out = {source.path / name for name in source.leave_out}
+    return [path for path in _local_files(source, split) if path not in left_out]
 
 
 def _local_files(source: Local, split: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,20 @@ def _scikit_learn(name: str, **arguments: object) -> pd.DataFrame:
     return bunch.frame
 
 
+def _diamonds() -> pd.DataFrame:
+    """The table inside of plotnine, read without importing it; the price also as its natural logarithm."""
+    import numpy as np
+    import pandas as pd
+
+    found = importlib.util.find_spec("plotnine")
+    assert found is not None and found.origin is not None
+    frame = pd.read_csv(Path(found.origin).parent / "data" / "diamonds.csv")
+    return frame.assign(target=np.log(frame["price"]))
+
+
 # Each a frame with its target in column "target".
 BUILTIN = {
+    "diamonds": _diamonds,
     "breast_cancer": lambda: _scikit_learn("breast_cancer"),
     "diabetes": lambda: _scikit_learn("diabetes", scaled=False),
     "wine": lambda: _scikit_learn("wine"),
@@ -47,24 +60,38 @@ def decode_rows(source: AnySource, spec: TableSpec, split: str) -> Rows:
     if isinstance(source, Hub):
         frame: Any = open_hub(source, spec, split).to_pandas()
         return to_rows(frame, spec, split)
-    frames = [_read(path, source.format, spec) for path in files_of(source, split)]
+    frames = [
+        read_frame(path, source.format, (*spec.features, spec.target, *spec.only)) for path in files_of(source, split)
+    ]
     return to_rows(pd.concat(frames, ignore_index=True), spec, split)
 
 
-def _read(path: Path, kind: str, spec: TableSpec) -> pd.DataFrame:
-    """One file. Its header is checked here: pandas renames a column that is there twice, in silence."""
+def read_frame(path: Path, kind: str | None = None, wanted: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """One file of ``kind`` csv or parquet, which its name says unless it is given; ``wanted``: columns, None: all.
+
+    The header is checked here: pandas renames a column that is there twice, in silence.
+
+    Raises:
+        DataError: it cannot be read, or has a wanted column twice.
+    """
     import pandas as pd
 
-    wanted = (*spec.features, spec.target)
+    kind = kind or path.suffix.lower().removeprefix(".")
+    if kind not in ("csv", "parquet", "arrow"):
+        raise DataError(f"{path}: tables are read from .csv and .parquet files")
     try:
         if kind == "parquet":
             return pd.read_parquet(path)
+        if kind == "arrow":
+            from datasets import Dataset
+
+            return Dataset.from_file(str(path)).to_pandas()  # pyright: ignore[reportReturnType] - no iterator of batches
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = next(csv.reader(file), [])
         frame = pd.read_csv(path, encoding="utf-8-sig", index_col=False)
     except Exception as error:  # pandas raises whatever its own dependencies raise
         raise DataError(f"{path}: could not be read as {kind}: {first_line(error)}") from error
-    for name in wanted:
-        if header.count(name) > 1:
-            raise DataError(f"{path}: column {name!r} is there {header.count(name)} times")
+    twice = next((name for name in (header if wanted is None else wanted) if header.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: column {twice!r} is there {header.count(twice)} times")
     return frame

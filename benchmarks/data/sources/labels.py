@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.data.sources.files import files_of
 from benchmarks.data.spec import DataError, Hub, ImageSpec, Local, Unreachable
+from benchmarks.data.tables import is_whole
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -32,6 +33,8 @@ def read_labels(
         names, raw = spec.classes, _numbered(raw.tolist(), spec, where)
     elif names:
         raw = _in_order(raw, names, source, spec, split)
+    elif spec.classes and all(map(is_whole, spec.classes)):
+        raw = _numbered([str(int(label)) for label in raw], spec, where)
     labels = raw.astype(np.int64)
     outside = np.flatnonzero((labels < 0) | (labels >= spec.num_classes))
     if outside.size:
