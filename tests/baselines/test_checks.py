@@ -31,6 +31,7 @@ from baselines.kl_vi import KLVI
 from baselines.laplace import Laplace
 from baselines.map import MAP
 from baselines.mc_dropout import MCDropout
+from baselines.swag import SWAG
 
 METHODS = Path(__file__).parent / "methods"
 
@@ -55,14 +56,15 @@ BUILT_IN = [
     KLVI(family="low_rank", draws=4),
     ImplicitVI(draws=4),
     ImplicitVI(layers="last", noise="shared", draws=2, head_draws=2),
+    SWAG(draws=4, rank=3),
 ]
-OTHERS = [from_file("last_layer_ensemble", "LastLayerEnsemble")(), from_file("swag", "SWAG")()]
+OTHERS = [from_file("last_layer_ensemble", "LastLayerEnsemble")(), from_file("diagonal_swag", "DiagonalSWAG")()]
 TAKEN_OVER = {every_trainable_parameter_is_in_one_optimizer_group}
 
 
 @pytest.mark.parametrize("kind", ["categorical", "gaussian"])
 @pytest.mark.parametrize(
-    "network", ["dense", *(pytest.param(name, marks=pytest.mark.slow) for name in ("conv", "vit"))]
+    "network", ["dense", *(pytest.param(name, marks=pytest.mark.slow) for name in ("conv", "conv_bn", "vit"))]
 )
 @pytest.mark.parametrize("method", [*BUILT_IN, *OTHERS], ids=lambda method: type(method).__name__)
 def test_every_check_holds_for(method, network, kind):

@@ -14,8 +14,10 @@ from baselines.map import MAP
 from baselines.mc_dropout import MCDropout
 from baselines.protocol import Method, Predictor, Problem
 from baselines.seeds import Seeds, derive_seed, key_of
+from baselines.swag import SWAG
 
 METHODS = [MAP(), DeepEnsemble(), MCDropout(), Laplace(), Laplace(subset="all"), KLVI(), ImplicitVI()]
+METHODS += [SWAG()]
 
 
 @pytest.fixture(params=METHODS, ids=key_of)
@@ -42,8 +44,11 @@ def test_a_method_and_its_predictor_are_what_the_protocol_says(method):
     assert isinstance(method, Method) and isinstance(method.predictor(problem(method=method)), Predictor)
 
 
-def test_only_kl_vi_changes_the_recipe(method):
-    changes = {"weight_decay": 0.0} if isinstance(method, KLVI) else {}
+CHANGES = {"KLVI": {"weight_decay": 0.0}, "SWAG": {"epochs": 10, "schedule": "constant", "warmup": 0.0}}
+
+
+def test_few_methods_change_the_recipe(method):
+    changes = CHANGES.get(type(method).__name__, {})
     assert problem(method=method).recipe == problem().recipe.changed(changes)
 
 
