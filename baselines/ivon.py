@@ -17,7 +17,8 @@ from baselines.train import Groups, train
 class IVON:
     """IVON (Shen et al. 2024, arXiv 2402.17641), algorithm 1, with the number of examples as effective sample size.
 
-    PLACEHOLDER
+    ``hess_init`` matters most: with few steps the estimate of the Hessian stays near it, so it sets the noise of
+    training and prediction; a smaller one is more noise. Defaults are the authors' package's, the rate the recipe's.
 
     Attributes:
         hess_init: first estimate of the Hessian (h0); the std of each weight starts at (N (h0 + weight decay))^-1/2.

@@ -19,7 +19,8 @@ from baselines.train import Groups, train
 class SGLD:
     """Stochastic gradient Langevin dynamics (Welling & Teh 2011), equation 4: noise from the first step on.
 
-    PLACEHOLDER
+    ``temperature`` matters most, then ``final``. The paper's final is 0.01; with it the chain learns little in the 648
+    steps of ``mnist5k-lenet5`` (validation accuracy 0.874, one seed; 0.957 with 0.1, two seeds): 0.1 was chosen.
 
     Attributes:
         burn_in: share of the steps before the first sample's.
