@@ -36,6 +36,7 @@ class IVON:
 
     def predictor(self, problem: Problem) -> GaussianWeights:
         """An untrained network with the Gaussian that training starts from."""
+        plain_rate(self.lr, problem.recipe)  # or else it is unsupported
         precision = problem.train.num_examples * (self.hess_init + problem.recipe.weight_decay)
         return GaussianWeights(problem.new_model().eval(), self.draws, problem.seeds.noise("predict"), precision)
 

@@ -42,6 +42,7 @@ class SGLD:
 
     def predictor(self, problem: Problem) -> Snapshots:
         """An untrained network and its first state, several times."""
+        plain_rate(self.lr, problem.recipe)  # or else it is unsupported
         return Snapshots(problem.new_model().eval(), self.samples)
 
     def fit(self, problem: Problem) -> Snapshots:
