@@ -64,7 +64,7 @@ class SGLD:
         def after_step(done: int, total: int) -> None:
             for index in range(self.samples):
                 part = self.burn_in + (1 - self.burn_in) * (index + 1) / self.samples
-                if done == math.ceil(part * total):
+                if done == math.ceil(min(part, 1.0) * total):
                     predictor.take(index)
 
         train(predictor.model, problem, optimizer=optimizer, after_step=after_step)

@@ -85,7 +85,7 @@ class Cycles:
     def done(self, steps: int, part: float = 1.0) -> list[int]:
         """The cycles of which ``part`` is over after just so many steps."""
         places = ((c, self.end(c - 1), self.end(c)) for c in range(self.count))
-        return [cycle for cycle, start, end in places if steps == start + math.ceil(part * (end - start))]
+        return [cycle for cycle, start, end in places if steps == start + math.ceil(min(part, 1.0) * (end - start))]
 
     def anneal(self, optimizer: Optimizer) -> Optimizer:
         """Let every step of ``optimizer`` be scaled by the cosine of its place in its cycle."""
