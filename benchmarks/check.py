@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from baselines.checks import CHECKS, CheckFailed, CheckSkipped, Subject
-from baselines.protocol import Method, Problem, recipe_changes
+from baselines.protocol import Method, Problem, Unsupported, recipe_changes
 from baselines.spec import MethodSpec
 from benchmarks.measure.environment import Stack
 from benchmarks.measure.jobs import Failure, Found, SearchJob, Setting
@@ -67,6 +67,11 @@ def check_method(spec: MethodSpec, console: Console, tasks: tuple[str, ...] = TA
     for name in tasks:
         console.print(Text(f"{spec.label} on {name}", "bold"))
         case = case_of(spec, name)
+        try:
+            _ = case.subject.untrained
+        except Unsupported as reason:
+            console.print(Text("skipped", "yellow"), Text(f"the method does not do this: {reason}"), highlight=False)
+            continue
         checks: list[tuple[str, Callable[[], None]]] = [
             (check.__name__, partial(check, case.subject)) for check in CHECKS
         ]

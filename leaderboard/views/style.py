@@ -63,6 +63,7 @@ class Look(NamedTuple):
 _BLUE, _ORANGE, _GREEN, _RED, _PURPLE, _BLACK, _SKY = (
     "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#000000", "#56b4e9"
 )  # fmt: skip
+_BROWN, _PINK, _GREY = "#ca9161", "#fbafe4", "#949494"
 LOOKS: Mapping[str, Look] = {
     "map": Look(_BLACK, "P", LINES[5]),
     "deep_ensemble": Look(_BLUE, "o", LINES[0]),
@@ -80,6 +81,14 @@ LOOKS: Mapping[str, Look] = {
     "implicit_vi_per_example": Look(_ORANGE, "d", LINES[0]),
     "implicit_vi_fast": Look(_ORANGE, "X", LINES[2]),
     "implicit_vi_w2": Look(_ORANGE, "H", LINES[3]),
+    "swag": Look(_BROWN, "$W$", LINES[0]),
+    "multi_swag": Look(_BROWN, "$M$", LINES[1]),
+    "sgld": Look(_PINK, "$L$", LINES[0]),
+    "sghmc": Look(_PINK, "$H$", LINES[1]),
+    "ivon": Look(_RED, "$I$", LINES[2]),
+    "checkpoint_ensemble": Look(_BLUE, "$C$", LINES[2]),
+    "label_smoothing": Look(_GREY, "$A$", LINES[0]),
+    "mixup": Look(_GREY, "$X$", LINES[1]),
 }
 """The look of every method and named variant of the suite, for ever: a variant has its method's colour."""
 RESERVED = ("#7a7a7a", "#7b1e3b", "#6b6b00", "#00556b", "#4b3a8e", "#8c6d3f")

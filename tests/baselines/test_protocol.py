@@ -6,16 +6,24 @@ import pytest
 import torch
 from problems import Memory, problem
 
+from baselines.checkpoint_ensemble import CheckpointEnsemble
 from baselines.deep_ensemble import DeepEnsemble
 from baselines.implicit_vi import ImplicitVI
+from baselines.ivon import IVON
 from baselines.kl_vi import KLVI
+from baselines.label_smoothing import LabelSmoothing
 from baselines.laplace import Laplace
 from baselines.map import MAP
 from baselines.mc_dropout import MCDropout
+from baselines.mixup import Mixup
 from baselines.protocol import Method, Predictor, Problem
 from baselines.seeds import Seeds, derive_seed, key_of
+from baselines.sghmc import SGHMC
+from baselines.sgld import SGLD
+from baselines.swag import SWAG
 
 METHODS = [MAP(), DeepEnsemble(), MCDropout(), Laplace(), Laplace(subset="all"), KLVI(), ImplicitVI()]
+METHODS += [SWAG(), SGLD(), SGHMC(), IVON(), CheckpointEnsemble(), LabelSmoothing(), Mixup()]
 
 
 @pytest.fixture(params=METHODS, ids=key_of)
@@ -42,8 +50,12 @@ def test_a_method_and_its_predictor_are_what_the_protocol_says(method):
     assert isinstance(method, Method) and isinstance(method.predictor(problem(method=method)), Predictor)
 
 
-def test_only_kl_vi_changes_the_recipe(method):
-    changes = {"weight_decay": 0.0} if isinstance(method, KLVI) else {}
+CHANGES = {"KLVI": {"weight_decay": 0.0}, "SWAG": {"epochs": 10, "schedule": "constant", "warmup": 0.0}}
+CHANGES |= dict.fromkeys(("SGLD", "SGHMC", "CheckpointEnsemble"), {"schedule": "constant"})
+
+
+def test_few_methods_change_the_recipe(method):
+    changes = CHANGES.get(type(method).__name__, {})
     assert problem(method=method).recipe == problem().recipe.changed(changes)
 
 

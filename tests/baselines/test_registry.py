@@ -51,36 +51,36 @@ def test_a_package_that_takes_our_name_brings_nothing(site):
 
 
 def test_a_name_that_two_packages_have_is_the_name_of_neither(site):
-    install(site, "one", "swag = one:M", {"one.py": METHOD.format("one")})
-    assert find("swag").package == find("one/swag").package == "one" and parse("one/swag").name == "swag"
-    install(site, "two", "swag = two:M", {"two.py": METHOD.format("two")})
-    assert {"one/swag", "two/swag"} <= set(known_methods()) and "swag" not in known_methods()
-    assert [find(name).summary for name in ("one/swag", "two/swag")] == ["Does one.", "Does two."]
-    with pytest.raises(UserError, match="several packages have a method 'swag': write one/swag or two/swag"):
-        find("swag")
+    install(site, "one", "wolf = one:M", {"one.py": METHOD.format("one")})
+    assert find("wolf").package == find("one/wolf").package == "one" and parse("one/wolf").name == "wolf"
+    install(site, "two", "wolf = two:M", {"two.py": METHOD.format("two")})
+    assert {"one/wolf", "two/wolf"} <= set(known_methods()) and "wolf" not in known_methods()
+    assert [find(name).summary for name in ("one/wolf", "two/wolf")] == ["Does one.", "Does two."]
+    with pytest.raises(UserError, match="several packages have a method 'wolf': write one/wolf or two/wolf"):
+        find("wolf")
 
 
 def test_a_name_stays_taken_when_one_of_two_packages_breaks(site):
-    install(site, "one", "swag = one:M", {"one.py": METHOD})
-    install(site, "two", "swag = two:M", {"two.py": "class M(:"})
+    install(site, "one", "wolf = one:M", {"one.py": METHOD})
+    install(site, "two", "wolf = two:M", {"two.py": "class M(:"})
     with pytest.raises(UserError, match="several packages"):
-        find("swag")
-    assert "two/swag" in unavailable() and find("one/swag").package == "one"
+        find("wolf")
+    assert "two/wolf" in unavailable() and find("one/wolf").package == "one"
 
 
 def test_a_name_that_one_package_declares_twice_is_unavailable(site):
-    install(site, "one", "swag = one:M\nswag = one:N", {"one.py": METHOD})
+    install(site, "one", "wolf = one:M\nwolf = one:N", {"one.py": METHOD})
     install(site, "two", "same = two:M\nsame = two:M", {"two.py": METHOD})
-    assert "declares it 2 times" in unavailable()["swag"] and "same" in known_methods()
+    assert "declares it 2 times" in unavailable()["wolf"] and "same" in known_methods()
 
 
 def test_of_two_distributions_with_one_name_the_first_on_the_path_counts(site, tmp_path, monkeypatch):
-    install(site, "one", "swag = one:M", {"one.py": METHOD.format("old")})
+    install(site, "one", "wolf = one:M", {"one.py": METHOD.format("old")})
     newer = tmp_path / "newer"
     newer.mkdir()
-    install(newer, "One", "swag = one:M", {"one.py": METHOD.format("new")}, version="2.0")
+    install(newer, "One", "wolf = one:M", {"one.py": METHOD.format("new")}, version="2.0")
     monkeypatch.syspath_prepend(newer)
-    method = find("swag")
+    method = find("wolf")
     assert (method.summary, method.package_version) == ("Does new.", "2.0")
 
 

@@ -8,6 +8,7 @@ from commands import ivi
 from benchmarks.check import TASKS
 
 METHODS = ["deep_ensemble(members=2)", "mc_dropout(passes=4)", "laplace", "kl_vi(draws=4)", "implicit_vi(draws=4)"]
+METHODS += ["swag(epochs=2, draws=4)", "sgld", "sghmc", "ivon", "checkpoint_ensemble(members=2)", "mixup"]
 UNFAIR = Path(__file__).with_name("unfair.py")
 BROKEN = Path(__file__).parent.parent / "baselines" / "methods" / "broken.py"
 SEARCH = "no evaluation example is in the process that fits"
@@ -27,6 +28,11 @@ def test_every_method_that_comes_with_the_package_keeps_the_contract(method, tas
         assert "1 checks failed" in shown and "fails   it learns from the data that it is given" in shown
     else:
         assert "every check holds" in ivi("check", method, "--task", task).stdout
+
+
+def test_a_method_that_says_why_it_cannot_work_on_a_task_is_passed_over_there():
+    shown = ivi("check", "label_smoothing", "--task", "diabetes-mlp").stdout
+    assert "skipped the method does not do this: there are no classes" in shown and "every check holds" in shown
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class Swag(nn.Module):
 
 
 @dataclass(frozen=True)
-class SWAG:
+class DiagonalSWAG:
     """A Gaussian around the mean of the weights along a path of constant rate that starts at MAP."""
 
     draws: int = 16
