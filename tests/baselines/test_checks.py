@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from problems import subject
 
+from baselines.batch_ensemble import BatchEnsemble
 from baselines.checks import (
     CHECKS,
     CheckFailed,
@@ -47,6 +48,7 @@ BUILT_IN = [
     MAP(),
     DeepEnsemble(members=2),
     DeepEnsemble(members=2, of=MCDropout(passes=2)),
+    BatchEnsemble(members=2),
     MCDropout(passes=4),
     MCDropout(passes=4, placement="head"),
     Laplace(),
@@ -62,7 +64,7 @@ TAKEN_OVER = {every_trainable_parameter_is_in_one_optimizer_group}
 
 @pytest.mark.parametrize("kind", ["categorical", "gaussian"])
 @pytest.mark.parametrize(
-    "network", ["dense", *(pytest.param(name, marks=pytest.mark.slow) for name in ("conv", "vit"))]
+    "network", ["dense", *(pytest.param(name, marks=pytest.mark.slow) for name in ("conv", "conv_bn", "vit"))]
 )
 @pytest.mark.parametrize("method", [*BUILT_IN, *OTHERS], ids=lambda method: type(method).__name__)
 def test_every_check_holds_for(method, network, kind):

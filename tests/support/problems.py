@@ -63,13 +63,13 @@ class Plain(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolutional network with group normalization, in the channels-last layout that the harness uses."""
+    """A convolutional network in the channels-last layout that the harness uses."""
 
-    def __init__(self, outputs):
+    def __init__(self, outputs, norm=partial(nn.GroupNorm, 4)):  # noqa: B008
         super().__init__()
         self.conv1 = nn.Conv2d(1, 8, 3, padding=1)
         self.conv2 = nn.Conv2d(8, 16, 3, stride=2, padding=1)
-        self.norm, self.act1, self.act2 = nn.GroupNorm(4, 16), nn.ReLU(), nn.ReLU()
+        self.norm, self.act1, self.act2 = norm(16), nn.ReLU(), nn.ReLU()
         self.fc = nn.Linear(16 * (SIDE // 2) ** 2, outputs)
         self.to(memory_format=torch.channels_last)
 
@@ -84,7 +84,7 @@ def vit(outputs):
     return timm.create_model("vit_tiny_patch16_224", in_chans=1, num_classes=outputs, **sizes)
 
 
-NETWORKS = {"dense": Dense, "plain": Plain, "conv": Conv, "vit": vit}
+NETWORKS = {"dense": Dense, "plain": Plain, "conv": Conv, "conv_bn": partial(Conv, norm=nn.BatchNorm2d), "vit": vit}
 RECIPE = Recipe(epochs=6, batch_size=16, lr=0.05, weight_decay=1e-4, clip_norm=2.0)
 RECIPES = {"vit": Recipe(epochs=6, batch_size=16, lr=5e-3, optimizer="adamw", weight_decay=1e-2)}
 
