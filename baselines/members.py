@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 from baselines.protocol import Problem, Unsupported
 from baselines.train import Loss
+from ivi.layers import KINDS
 from ivi.trace import rows_of_examples
+
+TRIES = 10_000
+"""Sets of masks that are drawn until one leaves no unit out; the size is chosen so that few are needed."""
 
 
 class SharedNetwork(nn.Module):
@@ -66,3 +70,56 @@ def aligned(model: nn.Module, example: Tensor, modules: Iterable[nn.Module]) -> 
 def channel_dim(layer: nn.Module) -> int:
     """The dimension of channels in what goes into and comes out of a linear or convolutional layer."""
     return -1 if isinstance(layer, nn.Linear) else 1
+
+
+def unit_dims(model: nn.Module, example: Tensor, modules: Iterable[nn.Module]) -> dict[nn.Module, int]:
+    """Of each `aligned` module the dimension of its output that counts units: that which the next layer takes as such.
+
+    A linear layer takes the last, a convolution the second. Vectors have one only.
+    """
+    found = aligned(model, example, modules)
+    waiting: list[tuple[nn.Module, Tensor]] = []
+    dims: dict[nn.Module, int] = {}
+
+    def seen(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if isinstance(module, KINDS):
+            dims.update({one: _units(out, module) for one, out in waiting})
+            waiting.clear()
+        elif module in found:
+            dims[module] = 1
+            waiting.append((module, output))
+
+    handles = [module.register_forward_hook(seen) for module in model.modules()]
+    try:
+        with torch.no_grad():
+            model(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return dims
+
+
+def _units(out: Tensor, layer: nn.Module) -> int:
+    return -1 if isinstance(layer, nn.Linear) and out.shape[-1] == layer.in_features else 1
+
+
+def overlapping_masks(units: int, members: int, scale: float, seed: int) -> Tensor:
+    """Masks [members, units] of zeros and ones that keep as many units each and leave no unit to none of them.
+
+    Each keeps ``ones`` of ``ones * scale`` places; places that nobody keeps are left out. ``ones`` is such that
+    ``units`` places are expected to be left, and masks are drawn until they are.
+
+    Source: Durasov et al. 2021, arXiv 2012.08334, section 3.
+
+    Raises:
+        Unsupported: so few units cannot be shared out like that.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    ones = max(1, round(units / (scale * (1 - (1 - 1 / scale) ** members))))
+    places = max(units, round(ones * scale))
+    for _ in range(TRIES):
+        chosen = torch.rand(members, places, generator=generator).argsort(1) < ones
+        kept = chosen[:, chosen.any(0)]
+        if kept.shape[1] == units:
+            return kept.float()
+    raise Unsupported(f"{members} masks of {ones} ones do not cover {units} units: use a smaller scale")

@@ -31,6 +31,7 @@ from baselines.implicit_vi import ImplicitVI
 from baselines.kl_vi import KLVI
 from baselines.laplace import Laplace
 from baselines.map import MAP
+from baselines.masksembles import Masksembles
 from baselines.mc_dropout import MCDropout
 
 METHODS = Path(__file__).parent / "methods"
@@ -49,6 +50,7 @@ BUILT_IN = [
     DeepEnsemble(members=2),
     DeepEnsemble(members=2, of=MCDropout(passes=2)),
     BatchEnsemble(members=2),
+    Masksembles(members=2),
     MCDropout(passes=4),
     MCDropout(passes=4, placement="head"),
     Laplace(),
