@@ -84,3 +84,12 @@ def _is_head(model: nn.Module, layer: nn.Linear, example: Tensor) -> bool:
 def _words(thing: Any) -> str:
     parts = cast("tuple[Any, ...]", thing) if isinstance(thing, tuple | list) else (thing,)
     return " and ".join(str(part) for part in parts)
+
+
+def replace_head(model: nn.Module, head: nn.Linear, new: nn.Module) -> None:
+    """Put ``new`` in the place of ``head``, in place: with an identity the network gives its features."""
+    name = next(name for name, module in model.named_modules() if module is head)
+    if not name:
+        raise Unsupported("the network is one layer: it has no features")
+    parent, _, own = name.rpartition(".")
+    setattr(model.get_submodule(parent), own, new)

@@ -14,7 +14,7 @@ PACKAGES = ("ivi", "baselines", "benchmarks", "leaderboard")
 APART = ("speed", "studies")
 """Below `benchmarks`: for those who work on the program; not installed."""
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "speed" not in path.parts)
-METHODS = """map deep_ensemble mc_dropout laplace kl_vi implicit_vi
+METHODS = """map deep_ensemble batch_ensemble masksembles mc_dropout laplace kl_vi last_layer_vi vbll implicit_vi
 swag sgld sghmc ivon checkpoint_ensemble label_smoothing mixup""".split()
 FORBIDDEN = {
     "ivi": {"baselines", "benchmarks", "leaderboard", "timm", "datasets", "pandas", "pydantic"},

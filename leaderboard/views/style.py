@@ -68,6 +68,8 @@ LOOKS: Mapping[str, Look] = {
     "map": Look(_BLACK, "P", LINES[5]),
     "deep_ensemble": Look(_BLUE, "o", LINES[0]),
     "deep_ensemble_10": Look(_BLUE, "h", LINES[1]),
+    "batch_ensemble": Look(_BLUE, "$B$", LINES[2]),
+    "masksembles": Look(_BLUE, "$K$", LINES[3]),
     "mc_dropout": Look(_SKY, "*", LINES[6]),
     "mc_dropout_head": Look(_SKY, "p", LINES[1]),
     "laplace": Look(_PURPLE, "v", LINES[4]),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from problems import subject
 
+from baselines.batch_ensemble import BatchEnsemble
 from baselines.checkpoint_ensemble import CheckpointEnsemble
 from baselines.checks import (
     CHECKS,
@@ -33,6 +34,7 @@ from baselines.kl_vi import KLVI
 from baselines.label_smoothing import LabelSmoothing
 from baselines.laplace import Laplace
 from baselines.map import MAP
+from baselines.masksembles import Masksembles
 from baselines.mc_dropout import MCDropout
 from baselines.mixup import Mixup
 from baselines.sghmc import SGHMC
@@ -54,6 +56,8 @@ BUILT_IN = [
     MAP(),
     DeepEnsemble(members=2),
     DeepEnsemble(members=2, of=MCDropout(passes=2)),
+    BatchEnsemble(members=2),
+    Masksembles(members=2),
     MCDropout(passes=4),
     MCDropout(passes=4, placement="head"),
     Laplace(),
