@@ -23,13 +23,14 @@ def site(
 ) -> None:
     """Make a site of the board: sort, bound, compare and draw in a browser, offline, from the records alone."""
     try:
+        from benchmarks.described import texts
         from leaderboard.views.site.build import build
     except ModuleNotFoundError as error:
         raise UserError(f"a site needs {error.name}: pip install 'ivi-bench[site]'") from None
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     try:
-        built = build(folder, out)
+        built = build(folder, out, texts())
     except ValueError as error:
         raise UserError(str(error)) from None
     for finding in built.findings[:5]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 STATIC = files("leaderboard.views.site") / "static"
 BOARD = ("statistics", "text", "dom", "model", "table", "panels", "scatter", "board")
@@ -44,23 +46,16 @@ class Pages:
         ``data`` must come from `numbers.embedded`, ``content`` from a renderer that lets no markup of others through.
         """
         script, styles = _joined(SCRIPTS[kind]), _joined(STYLES[kind])
-        for name in ("data", "content"):
-            if name in values:
-                values[name] = jinja2.utils.markupsafe.Markup(values[name])
-        page = (
-            _environment()
-            .get_template(f"{template}.html")
-            .render(
-                policy=policy(script, styles),
-                script=jinja2.utils.markupsafe.Markup(script),
-                styles=jinja2.utils.markupsafe.Markup(styles),
-                navigation=self.navigation,
-                footer=self.footer,
-                here=address,
-                up="../" * address.count("/"),
-                **values,
-            )
-        )
+        shown = {"wide": False} | values
+        shown |= {name: Markup(values[name]) for name in ("data", "content") if name in values}
+        shown |= {"policy": policy(script, styles), "script": Markup(script), "styles": Markup(styles)}
+        shown |= {
+            "navigation": self.navigation,
+            "footer": self.footer,
+            "here": address,
+            "up": "../" * address.count("/"),
+        }
+        page = _environment().get_template(f"{template}.html").render(shown)
         path = self.to / address
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
@@ -83,6 +78,7 @@ def _joined(names: tuple[str, ...]) -> str:
     parts = [(STATIC / name).read_text(encoding="utf-8") for name in names]
     text = "\n".join(part.removeprefix('"use strict";\n') if name.startswith("board/") else part
                      for name, part in zip(names, parts, strict=True))  # fmt: skip
+    text = re.sub(r"\n\s+", "\n", text)
     if "</script" in text.lower() or "</style" in text.lower():
         raise ValueError("a script or style of the site would end its own element")
     return text

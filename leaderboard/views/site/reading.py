@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,6 @@ class BoardRead:
     Attributes:
         key: names it in addresses; ``folder``: what ``--folder`` of the commands must be.
         suite: of its plan; empty without one.
-        tasks: only these; None: those of the plan, or all.
         columns: every column that has a number, and the default ones; ``default``: keys of those.
         board: with all of ``columns``.
         lines: by task and name of the row, its numbers by seed or round.
@@ -34,6 +33,7 @@ class BoardRead:
     title: str
     folder: Path
     suite: str
+    plan: Plan | None = field(repr=False)
     results: Sequence[Result] = field(repr=False)
     costs: Sequence[CostRecord | OldCostRecord] = field(repr=False)
     columns: Sequence[Column]
@@ -56,8 +56,12 @@ class Library:
     findings: list[Finding]
 
 
-def read_library(folder: Path) -> Library:
+def read_library(folder: Path, suites: Mapping[str, str] | None = None) -> Library:
     """The boards of ``folder``: its own, or those of the folders in it where it is none of records itself.
+
+    Args:
+        folder: of records, or of such folders.
+        suites: name of a suite -> what it is: for folders that are called as one and have no plan.
 
     Raises:
         RecordError: a plan is damaged.
@@ -72,12 +76,12 @@ def read_library(folder: Path) -> Library:
         costs = read_costs(one)
         findings += [*found, *costs.findings]
         records |= dict(zip(shelf.paths, shelf.records, strict=True)) | dict(shelf.history)
-        boards += _boards(one, results, costs.records)
+        boards += _boards(one, results, costs.records, suites or {})
     return Library(boards, records, findings)
 
 
 def _folders(folder: Path) -> list[Path]:
-    """``folder`` where records lie two levels below it, or a plan in it; else those of its folders of which it holds."""
+    """``folder`` where it holds records or a plan; else those of its folders that do."""
     if _is_of_records(folder):
         return [folder]
     return [inner for inner in sorted(folder.iterdir()) if inner.is_dir() and _is_of_records(inner)]
@@ -87,7 +91,9 @@ def _is_of_records(folder: Path) -> bool:
     return any(folder.glob("*.plan.json")) or any(looks_like_record(path.name) for path in folder.glob("*/*/*.json"))
 
 
-def _boards(folder: Path, results: Sequence[Result], costs: Sequence[CostRecord | OldCostRecord]) -> list[BoardRead]:
+def _boards(
+    folder: Path, results: Sequence[Result], costs: Sequence[CostRecord | OldCostRecord], suites: Mapping[str, str]
+) -> list[BoardRead]:
     """A board for each plan, and one for what was made on tasks of none."""
     found = plans(folder)
     boards = [_board(folder, plan.suite, plan.description, results, costs, plan, None) for plan in found]
@@ -95,7 +101,8 @@ def _boards(folder: Path, results: Sequence[Result], costs: Sequence[CostRecord 
     rest = list(dict.fromkeys(one.task for one in results if one.task not in planned))
     if rest:
         name = folder.resolve().name
-        boards.append(_board(folder, "", f"All records of {name}", results, costs, None, rest if found else None))
+        title = suites.get(name, f"All records of {name}")
+        boards.append(_board(folder, "", title, results, costs, None, rest if found else None))
     return boards
 
 
@@ -119,7 +126,7 @@ def _board(
     made = fold(results, plan, kept, costs=costs, tasks=tasks)
     name = folder.resolve().name
     key = name if suite in ("", name) else f"{name}-{suite}"
-    return BoardRead(key, title, folder, suite, results, costs, kept, default, made, lines)
+    return BoardRead(key, title, folder, suite, plan, results, costs, kept, default, made, lines)
 
 
 def _lines(

@@ -105,13 +105,21 @@ const Scatter = (() => {
     return node;
   }
 
+  /* Boxes of a point and of its bars. */
+  function taken(one, sx, sy) {
+    const [cx, cy] = [sx(one.x[0]), sy(one.y[0])], boxes = [{ x: cx - 5, y: cy - 5, w: 10, h: 10 }];
+    if (Number.isFinite(one.x[1])) boxes.push({ x: sx(Math.max(one.x[1], sx.domain()[0])), y: cy - 1, w: sx(one.x[2]) - sx(Math.max(one.x[1], sx.domain()[0])), h: 2 });
+    if (Number.isFinite(one.y[1])) boxes.push({ x: cx - 1, y: sy(one.y[2]), w: 2, h: sy(one.y[1]) - sy(one.y[2]) });
+    return boxes;
+  }
+
   /* A name where it covers no point and no other name, if there is such a place. */
   function name(one, points, sx, sy, placed) {
     const [cx, cy] = [sx(one.x[0]), sy(one.y[0])], text = one.row.name.length > 26 ? `${one.row.name.slice(0, 25)}…` : one.row.name;
     const w = 6.4 * text.length, h = 12;
-    const dots = points.map((other) => ({ x: sx(other.x[0]) - 5, y: sy(other.y[0]) - 5, w: 10, h: 10 }));
+    const dots = points.flatMap((other) => taken(other, sx, sy));
     const hits = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
-    const tries = [8, 16, 26, 38].flatMap((d) => [[d, -h / 2], [-d - w, -h / 2], [-w / 2, -d - h], [-w / 2, d], [d, -d - h], [d, d - 4], [-d - w, -d - h], [-d - w, d - 4]]);
+    const tries = [8, 16, 26, 38, 52, 70].flatMap((d) => [[d, -h / 2], [-d - w, -h / 2], [-w / 2, -d - h], [-w / 2, d], [d, -d - h], [d, d - 4], [-d - w, -d - h], [-d - w, d - 4]]);
     const boxes = tries.map(([dx, dy]) => ({ x: cx + dx, y: cy + dy, w, h }));
     const inside = (box) => box.x > EDGE.left && box.x + box.w < WIDTH - 4 && box.y > 2 && box.y + box.h < HEIGHT - EDGE.bottom;
     const box = boxes.find((b) => inside(b) && ![...dots, ...placed].some((other) => hits(b, other)));
