@@ -94,7 +94,7 @@ def build(folder: Path, to: Path, texts: Texts | None = None) -> Built:
 
 
 def _footer(library: Library) -> str:
-    """What the site was made from: the days of the runs, not of the building, so that the same records give it again."""
+    """What the site was made from: the days of the runs, not of the building, so that it can be made again."""
     days = sorted({one.environment.started[:10] for one in library.records.values()})
     when = f", made {days[0]} to {days[-1]}" if days else ""
     return f"From {len(library.records):,} records{plain(when)}. Every number is that of ivi table."
@@ -139,7 +139,7 @@ def _methods(site: _Site) -> None:
     ]
     site.pages.write("methods.html", "methods", title="Methods", methods=listed)
     for name, seen in found.items():
-        rows = [_listed(site, board, row) for board, row, _ in seen.rows]
+        rows = [_listed(site, board, row) for board, row, _ in sorted(seen.rows, key=lambda one: not one[1].ranked)]
         shown = _pictures(seen)
         site.pages.write(_method_page(name), "method", title=name, seen=seen, list=rows, pictures=shown)
 

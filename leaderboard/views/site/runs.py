@@ -1,4 +1,4 @@
-"""What the page of a row shows: every seed's numbers, costs, environment and files; the whole error of one that failed."""
+"""What the page of a row shows: every seed's numbers, costs and files, and the whole error of a failure."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _metrics(results: Sequence[Result]) -> list[Table]:
 def _number(value: float | int | None) -> str:
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
 
 
 def _costs(results: Sequence[Result]) -> Table:
