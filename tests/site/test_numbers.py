@@ -65,9 +65,8 @@ def test_every_number_in_the_page_is_that_of_the_table(published, folder):
     assert [one["title"] for one in table["columns"]] == [one["title"] for one in board["columns"]]
     for row in table["rows"]:
         mine = seen[row["task"], row["method"]]
-        cells = {
-            key: one and dict(zip(("mean", "low", "high"), one)) for key, one in zip(keys, mine["cells"], strict=True)
-        }
+        parts = [one and dict(zip(("mean", "low", "high"), one, strict=True)) for one in mine["cells"]]
+        cells = dict(zip(keys, parts, strict=True))
         assert cells == row["metrics"]
         assert (mine["best"], mine["worse"]) == (row["best"], row["worse"])
         assert (mine["n"], mine["ranked"], mine["reason"]) == (row["n"], row["ranked"], row["reason"])
