@@ -72,14 +72,13 @@
       const low = Math.log(Math.min(...found) * 0.95), span = Math.log(Math.max(...found) * 1.05) - low || 1, limit = view.bounds.get(key);
       const slider = make("input", { type: "range", min: 0, max: 200, "aria-label": `${words} at most, as a multiple of MAP's` });
       const exact = make("input", { type: "number", min: 0, step: "any", placeholder: "any", "aria-label": `${words} at most, exactly` });
-      const show = (value) => {
-        slider.value = value === undefined ? 200 : Math.max(0, Math.min(200, Math.round((200 * (Math.log(value) - low)) / span)));
-        slider.setAttribute("aria-valuetext", value === undefined ? "no bound" : `${value} times MAP`);
-      };
+      const place = (value) => Math.max(0, Math.min(200, Math.round((200 * (Math.log(value) - low)) / span)));
+      const say = (value) => slider.setAttribute("aria-valuetext", value === undefined ? "no bound" : `${value} times MAP`);
+      const show = (value) => { slider.value = value === undefined ? 200 : place(value); };
       const change = (value) => {
         const next = new Map(view.bounds);
         if (value === undefined) next.delete(key); else next.set(key, value);
-        show(value);
+        say(value);
         set({ bounds: next });
       };
       slider.oninput = () => {
@@ -87,8 +86,13 @@
         exact.value = value ?? "";
         change(value);
       };
-      exact.oninput = () => change(exact.value === "" || !(Number(exact.value) > 0) ? undefined : Number(exact.value));
+      exact.oninput = () => {
+        const value = exact.value === "" || !(Number(exact.value) > 0) ? undefined : Number(exact.value);
+        show(value);
+        change(value);
+      };
       show(limit);
+      say(limit);
       exact.value = limit ?? "";
       return [make("div", { class: "bound" }, make("span", {}, `${words} ≤`), slider, exact, make("span", {}, "×MAP"))];
     }));
