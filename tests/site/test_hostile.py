@@ -157,6 +157,7 @@ def test_markdown_of_a_document_is_no_markup_but_its_own(tmp_path):
         "td",
         "code",
         "a",
+        "strong",
     }
     assert "style=" not in one.content and 'class="number"' in one.content
     assert not re.search(r'href="(?!https?:|#|[\w-]+\.html)', one.content)

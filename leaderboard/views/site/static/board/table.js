@@ -20,10 +20,12 @@ const Table = (() => {
       const marked = columns.map((column) => Model.marks(task, column, kept, bounds.length > 0));
       const order = Model.sorted(task.rows, sort, view.reverse);
       const body = rows.get(task.rows[0].id).line.parentNode;
+      let next = body.querySelector("tr[data-row]");
       for (const row of [...order.filter((one) => inside.has(one)), ...order.filter((one) => !inside.has(one))]) {
         const made = rows.get(row.id), isFound = !view.search || row.text.includes(view.search.toLowerCase());
         mark(made, row, view, inside.has(row), isFound, columns.map((_, i) => marked[i].get(row) ?? ""));
-        body.append(made.line, made.more);
+        if (made.line === next) next = made.more.nextSibling;
+        else for (const one of [made.line, made.more]) body.insertBefore(one, next);
         if (isFound) seen.push({ row, isInside: inside.has(row), marks: marked.map((one) => one.get(row) ?? "") });
       }
     }
