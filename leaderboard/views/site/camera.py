@@ -12,7 +12,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 120
 
 
-def photograph(page: Path, view: str, to: Path, size: tuple[int, int] = (1280, 900)) -> None:
+def photograph(page: Path, view: str, to: Path, size: tuple[int, int] = (1800, 820)) -> None:
     """Write a PNG of ``page`` with ``view`` as the part of its address after ``#``, in a window of ``size`` pixels.
 
     Raises:

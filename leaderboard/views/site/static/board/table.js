@@ -71,7 +71,7 @@ const Table = (() => {
   function head(columns, act) {
     const cells = columns.map((one) => {
       const [, words, arrow] = /^(.*?)( [↑↓])?$/.exec(one.title);
-      const button = make("button", { type: "button", title: one.key, onclick: () => act.sort(one.key) }, words, arrow ?? "", make("span", { class: "order", "aria-hidden": "true" }));
+      const button = make("button", { type: "button", title: one.key, onclick: () => act.sort(one.key) }, words, (arrow ?? "").replace(" ", "\u00a0"), make("span", { class: "order", "aria-hidden": "true" }));
       return make("th", { scope: "col", "data-key": one.key, class: "number" }, button);
     });
     return make("thead", {}, make("tr", {},
@@ -85,7 +85,7 @@ const Table = (() => {
       const isSorted = cell.dataset.key === view.sort, better = view.board.byKey.get(cell.dataset.key).better;
       const isUp = (better === "higher") === view.reverse;
       if (isSorted) cell.setAttribute("aria-sort", isUp ? "ascending" : "descending"); else cell.removeAttribute("aria-sort");
-      cell.querySelector(".order").textContent = isSorted ? (isUp ? " ▴" : " ▾") : "";
+      cell.querySelector(".order").textContent = isSorted ? (isUp ? "\u00a0▴" : "\u00a0▾") : "";
     }
   }
 
