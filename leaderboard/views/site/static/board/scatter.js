@@ -119,13 +119,21 @@ const Scatter = (() => {
     const w = 6.4 * text.length, h = 12;
     const dots = points.flatMap((other) => taken(other, sx, sy));
     const hits = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
-    const tries = [8, 16, 26, 38, 52, 70].flatMap((d) => [[d, -h / 2], [-d - w, -h / 2], [-w / 2, -d - h], [-w / 2, d], [d, -d - h], [d, d - 4], [-d - w, -d - h], [-d - w, d - 4]]);
+    const tries = [8, 16, 26, 38, 52, 70, 90].flatMap((d) => [[d, -h / 2], [-d - w, -h / 2], [-w / 2, -d - h], [-w / 2, d], [d, -d - h], [d, d - 4], [-d - w, -d - h], [-d - w, d - 4]]);
     const boxes = tries.map(([dx, dy]) => ({ x: cx + dx, y: cy + dy, w, h }));
     const inside = (box) => box.x > EDGE.left && box.x + box.w < WIDTH - 4 && box.y > 2 && box.y + box.h < HEIGHT - EDGE.bottom;
-    const box = boxes.find((b) => inside(b) && ![...dots, ...placed].some((other) => hits(b, other)));
+    const gap = (b, x, y) => Math.hypot(Math.max(b.x - x, 0, x - b.x - b.w), Math.max(b.y - y, 0, y - b.y - b.h));
+    const isOwn = (b) => points.every((other) => gap(b, cx, cy) <= gap(b, sx(other.x[0]), sy(other.y[0])));
+    const free = boxes.filter((b) => inside(b) && ![...dots, ...placed].some((other) => hits(b, other)));
+    const isLed = (b) => gap(b, cx, cy) > 14 && points.every((other) => other === one || gap(b, sx(other.x[0]), sy(other.y[0])) > 24);
+    const box = free.find(isOwn) ?? free.find(isLed);
     if (!box) return svg("g");
     placed.push(box);
-    return svg("text", { x: box.x, y: box.y + h - 3, class: `label${one.isInside ? "" : " outside"}`, "aria-hidden": "true" }, text);
+    const look = `label${one.isInside ? "" : " outside"}`, made = svg("g", { class: look, "aria-hidden": "true" });
+    const [ex, ey] = [Math.max(box.x, Math.min(cx, box.x + w)), Math.max(box.y, Math.min(cy, box.y + h))];
+    if (gap(box, cx, cy) > 14) made.append(svg("line", { x1: cx, y1: cy, x2: ex, y2: ey, class: "lead" }));
+    made.append(svg("text", { x: box.x, y: box.y + h - 3 }, text));
+    return made;
   }
 
   return { show };
