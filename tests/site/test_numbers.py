@@ -26,13 +26,16 @@ PAIR = """([a, b]) => {
   return [Stats.pairedP(x, y), Stats.pairedDifference(x, y)];
 }"""
 TASKS = ["task-0", "task-1", "task-2"]
-SHOWN = """() => [...document.querySelectorAll("#board tr[data-row]")].map((row) => ({
+SHOWN = """async () => {
+  while (document.documentElement.dataset.busy) await new Promise((done) => setTimeout(done, 20));
+  return [...document.querySelectorAll("#board tr[data-row]")].map((row) => ({
   id: row.dataset.row, inside: !row.classList.contains("outside"), n: Number(row.children[2].textContent),
   ranked: !row.classList.contains("unranked"), said: row.querySelector(".name").textContent,
   cells: Object.fromEntries([...row.querySelectorAll("td[data-key]")].map((one) => [one.dataset.key, {
     text: one.querySelector(".mean").textContent + (one.querySelector(".spread")?.textContent ?? ""),
     mark: one.dataset.mark }])),
-}))"""
+}));
+}"""
 
 
 def data_of(site):

@@ -2,34 +2,64 @@
 /* The table: one body per task; built once for its tasks and columns, then only reordered and marked anew. */
 const Table = (() => {
   const { make, find } = Dom;
-  let built = "";
+  let built = "", turn = 0;
   const rows = new Map();
 
   const SAID = { top: "best group", worse: "told to be worse than the best", rough: "of separate runs" };
 
   function show(view, data, act) {
-    const wanted = [view.board.key, ...view.tasks, "", ...view.columns].join("\n");
-    if (wanted !== built) build(view, data, act);
+    const wanted = [view.board.key, ...view.tasks, "", ...view.columns].join("\n"), isNew = wanted !== built;
+    if (isNew) build(view, data, act);
     built = wanted;
     const columns = view.columns.map((key) => view.board.byKey.get(key));
     const sort = view.board.byKey.get(view.sort), bounds = [...view.bounds].map(([key, limit]) => [view.board.byKey.get(key), limit]);
     heads(view);
-    const seen = [];
+    const seen = [], first = [], later = [];
     for (const task of tasksOf(view)) {
       const kept = task.rows.filter((row) => Model.holds(row, bounds)), inside = new Set(kept);
       const marked = columns.map((column) => Model.marks(task, column, kept, bounds.length > 0));
       const order = Model.sorted(task.rows, sort, view.reverse);
+      const lines = [...order.filter((row) => inside.has(row)), ...order.filter((row) => !inside.has(row))].map((row) => ({
+        row, isInside: inside.has(row), marks: marked.map((one) => one.get(row) ?? ""),
+        isFound: !view.search || row.text.includes(view.search.toLowerCase()),
+      }));
+      seen.push(...lines.filter((one) => one.isFound));
       const body = rows.get(task.rows[0].id).line.parentNode;
-      let next = body.querySelector("tr[data-row]");
-      for (const row of [...order.filter((one) => inside.has(one)), ...order.filter((one) => !inside.has(one))]) {
-        const made = rows.get(row.id), isFound = !view.search || row.text.includes(view.search.toLowerCase());
-        mark(made, row, view, inside.has(row), isFound, columns.map((_, i) => marked[i].get(row) ?? ""));
-        if (made.line === next) next = made.more.nextSibling;
-        else for (const one of [made.line, made.more]) body.insertBefore(one, next);
-        if (isFound) seen.push({ row, isInside: inside.has(row), marks: marked.map((one) => one.get(row) ?? "") });
-      }
+      (isSeen(body, isNew ? first.length : null) ? first : later).push(() => place(body, lines, view));
     }
+    first.forEach((job) => job());
+    finish(later);
     return seen;
+  }
+
+  /* Whether a body is on the screen; of a table that was just built, that is not laid out yet, its first two are. */
+  function isSeen(body, before) {
+    if (before !== null) return before < 2;
+    const { top, bottom } = body.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  }
+
+  /* What nobody sees follows a body at a time, so that the screen answers at once; a newer view takes its place. */
+  function finish(jobs) {
+    const root = document.documentElement, mine = ++turn;
+    if (jobs.length) root.dataset.busy = "true"; else delete root.dataset.busy;
+    const step = () => {
+      if (mine !== turn) return;
+      jobs.shift()();
+      if (jobs.length) setTimeout(step); else delete root.dataset.busy;
+    };
+    if (jobs.length) setTimeout(step);
+  }
+
+  /* Move and mark the rows of a task; those that are in their place already stay there. */
+  function place(body, lines, view) {
+    let next = body.querySelector("tr[data-row]");
+    for (const { row, isInside, isFound, marks } of lines) {
+      const made = rows.get(row.id);
+      mark(made, row, view, isInside, isFound, marks);
+      if (made.line === next) next = made.more.nextSibling;
+      else for (const one of [made.line, made.more]) body.insertBefore(one, next);
+    }
   }
 
   const tasksOf = (view) => view.board.tasks.filter((one) => view.tasks.includes(one.name));
