@@ -77,7 +77,7 @@ class Board:
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """A group with the numbers of each column, by seed (alternated ratios: by round)."""
 
     group: Group
@@ -184,7 +184,7 @@ def _board(
     rows: list[Row] = []
     detectable: dict[str, dict[str, float]] = {}
     for task in dict.fromkeys(group.task for group in groups):
-        every = _lines([group for group in groups if group.task == task], needed, costs)
+        every = lines_of([group for group in groups if group.task == task], needed, costs)
         kept = [line for line in every if all(_keeps(bound, line) for bound in where)]
         marks = {one.key: _marks(one, kept) for one in needed}
         sign = -1 if sort.better == "higher" else 1
@@ -195,7 +195,7 @@ def _board(
     return Board(rows, chosen, detectable, against)
 
 
-def _lines(groups: Sequence[Group], needed: Sequence[Column], costs: Costs) -> list[_Line]:
+def lines_of(groups: Sequence[Group], needed: Sequence[Column], costs: Costs) -> list[Line]:
     """The rows of one task with their numbers. Ratios of runs stand only where `ivi cost` measured none of the rows."""
     measured = {group.name: cost_of(costs, group.ok.values()) for group in groups}
     alternated = any(measured.values())
@@ -207,19 +207,17 @@ def _lines(groups: Sequence[Group], needed: Sequence[Column], costs: Costs) -> l
         for one in needed:
             if one.cost and alternated:
                 values[one.key] = ratios(found.cost, found.base, one.cost) if found else {}
-        lines.append(_Line(group, values, found))
+        lines.append(Line(group, values, found))
     return lines
 
 
-def _marks(one: Column, lines: Sequence[_Line]) -> Marks:
+def _marks(one: Column, lines: Sequence[Line]) -> Marks:
     ranked = [line for line in lines if line.is_ranked and line.values[one.key]]
     sources = {line.measured.source if line.measured else "" for line in ranked} if one.cost else {"seeds"}
     return marks_of({line.name: line.values[one.key] for line in ranked}, one.better, sources)
 
 
-def _row(
-    line: _Line, every: Sequence[_Line], chosen: Sequence[Column], marks: Mapping[str, Marks], against: str
-) -> Row:
+def _row(line: Line, every: Sequence[Line], chosen: Sequence[Column], marks: Mapping[str, Marks], against: str) -> Row:
     metrics: dict[str, Interval | None] = {}
     for one in chosen:
         metrics[one.key] = line.interval(one)
@@ -238,7 +236,7 @@ def _row(
 _KINDS = ("top", "worse")
 
 
-def _difference(one: Column, line: _Line, other: _Line) -> Interval | None:
+def _difference(one: Column, line: Line, other: Line) -> Interval | None:
     """The paired difference over the seeds of runs that may stand beside each other."""
     mine, theirs = line.group.ok, other.group.ok
     seeds = [seed for seed in mine.keys() & theirs.keys() if comparable(mine[seed], theirs[seed])]
@@ -247,7 +245,7 @@ def _difference(one: Column, line: _Line, other: _Line) -> Interval | None:
     return paired_difference({s: a[s] for s in seeds}, {s: b[s] for s in seeds}) if seeds else None
 
 
-def _detectable(chosen: Sequence[Column], lines: Sequence[_Line]) -> dict[str, float]:
+def _detectable(chosen: Sequence[Column], lines: Sequence[Line]) -> dict[str, float]:
     """The minimum detectable difference of each column that is tested over seeds."""
     found = {}
     for one in chosen:
@@ -260,7 +258,7 @@ def _detectable(chosen: Sequence[Column], lines: Sequence[_Line]) -> dict[str, f
     return found
 
 
-def _keeps(bound: Bound, line: _Line) -> bool:
+def _keeps(bound: Bound, line: Line) -> bool:
     interval = line.interval(bound.column)
     return interval is not None and bound.holds(interval.mean)
 

@@ -61,6 +61,9 @@ def test_a_wheel_holds_the_four_packages_and_their_data_and_nothing_else(tmp_pat
     files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {name_of(path) for path in SOURCES if not set(APART) & set(path.parts)}
     data = {name_of(path) for package in PACKAGES for path in (ROOT / package).rglob("*.toml")}
+    site = ROOT / "leaderboard/views/site"
+    data |= {name_of(path) for part in ("templates", "static") for path in (site / part).rglob("*") if path.is_file()}
+    assert data > {"leaderboard/views/site/static/vendor/d3.LICENSE", "leaderboard/views/site/templates/board.html"}
     assert data > {"baselines/variants.toml", "benchmarks/tasks/digits-mlp.toml", "benchmarks/suites/quick.toml"}
     assert files == expected | data, (sorted(files - expected - data), sorted((expected | data) - files))
 

@@ -65,7 +65,7 @@ class Plain(nn.Module):
 class Conv(nn.Module):
     """A convolutional network in the channels-last layout that the harness uses."""
 
-    def __init__(self, outputs, norm=partial(nn.GroupNorm, 4)):
+    def __init__(self, outputs, norm=partial(nn.GroupNorm, 4)):  # noqa: B008
         super().__init__()
         self.conv1 = nn.Conv2d(1, 8, 3, padding=1)
         self.conv2 = nn.Conv2d(8, 16, 3, stride=2, padding=1)

@@ -1,0 +1,74 @@
+"""Sites built once, and Chromium to look at them; without it these tests are skipped, and say so."""
+
+import shutil
+
+import boards
+import pytest
+
+from benchmarks.described import texts
+from leaderboard.views.site.build import build
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """The site of the published records."""
+    return build(boards.RECORDS, tmp_path_factory.mktemp("published"), texts()).index.parent
+
+
+@pytest.fixture(scope="session")
+def thirty_records(tmp_path_factory):
+    """Thirty methods on three tasks, with rows that failed or are stale."""
+    return boards.many(tmp_path_factory.mktemp("records") / "many", methods=30, tasks=3)
+
+
+@pytest.fixture(scope="session")
+def thirty(thirty_records, tmp_path_factory):
+    return build(thirty_records, tmp_path_factory.mktemp("thirty")).index.parent
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("there is no Chromium on this machine")
+    with api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+OWN = ("file:", "data:", "blob:")
+WATCH = """
+window.violations = [];
+const refused = (event) => violations.push(event.violatedDirective + " " + event.blockedURI);
+document.addEventListener("securitypolicyviolation", refused);
+"""
+
+
+@pytest.fixture
+def visit(chromium):
+    """Open a page; when the test ends nothing may have been refused, asked of another host, or failed in a script."""
+    said, contexts = [], []
+
+    def opened(path, hash="", width=1280, **settings):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, accept_downloads=True, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.add_init_script(WATCH)
+        page.on("pageerror", lambda error: said.append(f"error: {error}"))
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
+        page.on(
+            "request", lambda one: said.append(one.url) if not one.url.startswith(("file:", "data:", "blob:")) else None
+        )
+        page.goto(path.as_uri() + hash)
+        return page
+
+    yield opened
+    for context in contexts:
+        for page in context.pages:
+            said += page.evaluate("window.violations ?? []")
+        context.close()
+    assert said == []

@@ -1,0 +1,195 @@
+"""What a reader finds on the site, as somebody who was never there would look for it."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+import boards
+import pytest
+from commands import ivi
+
+from leaderboard.views.site.build import build
+
+PAGES = ("index.html", "board.html", "methods.html", "tasks.html", "search.html", "docs/findings.html")
+
+
+class Links(HTMLParser):
+    """Addresses that a page leads to, and its ids."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.ids = [], set()
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.ids |= {values["id"]} if "id" in values else set()
+        self.found += [values[key] for key in ("href", "src") if values.get(key)]
+
+
+def links_of(path):
+    parser = Links()
+    parser.feed(path.read_text())
+    return parser
+
+
+def test_every_link_of_every_page_leads_to_a_page_or_another_site(published):
+    pages = {path.resolve(): links_of(path) for path in published.rglob("*.html")}
+    assert len(pages) > 100
+    for path, links in pages.items():
+        for link in links.found:
+            parts = urlsplit(link)
+            if parts.scheme in ("http", "https", "data"):
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert target.is_file(), (path, link)
+            if parts.fragment and target.name not in ("board.html", "search.html"):
+                assert unquote(parts.fragment) in pages[target].ids, (path, link)
+
+
+def test_the_front_page_answers_what_is_best_at_what_one_can_afford(published, visit):
+    page = visit(published / "index.html")
+    card = page.locator(".answer", has_text="1.2 times MAP's training and twice its prediction")
+    said = " ".join(card.inner_text().split())
+    bounds = ("--where", "fit<=1.2,predict<=2", "-f", "md", "-c", "nll")
+    table = ivi("table", "quick", "--folder", boards.RECORDS / "quick", *bounds).stdout
+    first = re.search(r"^\| (\w+) \| 5 \| \*\*(\S+?)±(\S+?)\*\*", table, re.M)
+    assert f"{first[1]} {first[2]} ± {first[3]} nats" in said
+    runner_up = re.findall(r"^\| (\w+) \| 5", table, re.M)[1]
+    compared = ivi("compare", first[1], runner_up, "--suite", "quick", "--folder", boards.RECORDS / "quick").stdout
+    sentence = re.search(r"Against the runner-up: (.*?\))\.", said)[1]
+    assert sentence in " ".join(compared.split())
+    assert f"ivi run mnist5k-lenet5 -m {first[1]} -s 5" in said
+    assert "Re-run: made by the maintainers on their own machine; nobody else has re-run it." in said
+    card.get_by_role("link", name="this view of the board").click()
+    assert page.get_by_label("training at most, exactly").input_value() == "1.2"
+    assert page.locator("#board tr[data-row]:not(.outside) .method").first.inner_text() == first[1]
+
+
+def test_rows_that_failed_or_are_stale_are_there_with_their_reason(thirty, visit):
+    page = visit(thirty / "board.html", "#board=many&task=task-0&row=task-0%2Ffailing")
+    row = page.locator("tr[data-row='task-0\\a failing']")
+    assert "incomplete" in row.inner_text() and "seed 0 failed: RuntimeError" in row.inner_text()
+    detail = page.locator("tr.more:not([hidden])")
+    assert boards.ERROR[-300:].strip() in detail.inner_text()
+    stale = page.locator("tr[data-row='task-0\\a old_torch']").inner_text()
+    assert "stale" in stale and "torch" in stale
+    detail.get_by_role("link").click()
+    assert boards.ERROR.strip() in page.locator("pre").nth(2).inner_text()
+
+
+def test_searching_the_documents_finds_a_section_by_its_words(published, visit):
+    page = visit(published / "search.html")
+    page.get_by_label("search in all of them").fill("antithetic noise")
+    first = page.locator("#results a").first
+    assert "noise" in page.locator("#results").inner_text().lower()
+    first.click()
+    assert "docs/" in page.url and page.locator("article").inner_text()
+
+
+def test_the_board_is_used_with_the_keyboard_alone(published, visit):
+    page = visit(published / "board.html")
+    page.get_by_role("button", name="ECE", exact=False).first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("th[aria-sort]").get_attribute("data-key") == "ece"
+    page.locator("#board .method").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("tr.more:not([hidden])").count() == 1
+    page.locator("#board td.pin input").first.focus()
+    page.keyboard.press("Space")
+    assert page.locator("tr.pinned").count() == 1
+    page.get_by_label("training at most, as a multiple of MAP's").focus()
+    for _ in range(60):
+        page.keyboard.press("ArrowLeft")
+    assert page.locator("tr.outside").count() > 0
+    page.locator(".point", has_text="implicit_vi").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("tr:has(.method[aria-expanded=true]) .method").inner_text() == "implicit_vi"
+
+
+def test_columns_are_shown_and_hidden_by_group(published, visit):
+    page = visit(published / "board.html")
+    page.locator("summary", has_text="columns").click()
+    page.get_by_label("calibration", exact=True).check()
+    assert page.locator("th[data-key=brier]").count() == 1
+    page.get_by_label("calibration", exact=True).uncheck()
+    assert page.locator("th[data-key=brier]").count() == 0
+
+
+def test_the_choice_of_light_or_dark_stays(published, visit):
+    page = visit(published / "index.html", color_scheme="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(ground)
+    page.locator("#theme").click()
+    assert page.evaluate(ground) != before
+    dark = page.evaluate(ground)
+    page.goto((published / "methods.html").as_uri())
+    assert page.evaluate(ground) == dark
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("which", ["published", "thirty"])
+def test_axe_finds_nothing_serious(which, scheme, request, visit):
+    site = request.getfixturevalue(which)
+    axe = (boards.ROOT / "tests/site/vendor/axe.min.js").read_text()
+    names = [name for name in PAGES if (site / name).is_file()]
+    names += [next((site / kind).glob("*.html")).relative_to(site).as_posix() for kind in ("methods", "runs", "tasks")]
+    hash = "#row=mnist5k-lenet5%2Flaplace&where=fit%3C%3D1.2&pin=mnist5k-lenet5%2Flaplace&pin=mnist5k-lenet5%2Fmap"
+    for name in names:
+        page = visit(site / name, hash if name == "board.html" and which == "published" else "", color_scheme=scheme)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document).then((one) => one.violations)")
+        serious = [
+            (one["id"], [node["html"][:200] + " " + node.get("failureSummary", "")[:300] for node in one["nodes"][:3]])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], name
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+@pytest.mark.parametrize("which", ["published", "thirty"])
+def test_nothing_is_wider_than_the_screen(which, width, request, visit):
+    site = request.getfixturevalue(which)
+    names = [name for name in PAGES if (site / name).is_file()]
+    inner = [path for kind in ("methods", "runs", "tasks") for path in sorted((site / kind).glob("*.html"))[-2:]]
+    names += [path.relative_to(site).as_posix() for path in inner]
+    page = visit(site / names[0], width=width)
+    for name in names:
+        page.goto((site / name).as_uri())
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+
+
+def test_the_same_records_give_the_same_site(thirty_records, thirty, tmp_path):
+    build(thirty_records, tmp_path)
+    files = sorted(path.relative_to(thirty) for path in thirty.rglob("*.html"))
+    assert files == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.html"))
+    assert all((thirty / one).read_bytes() == (tmp_path / one).read_bytes() for one in files)
+
+
+def test_the_published_site_without_pictures_has_less_than_five_megabytes(published):
+    assert sum(path.stat().st_size for path in published.rglob("*") if path.suffix not in (".png", ".jpg")) < 5e6
+
+
+def test_a_folder_without_records_is_named_in_one_line(tmp_path):
+    done = ivi("site", "--folder", tmp_path, "--out", tmp_path / "site", code=2)
+    assert "no records in" in done.stderr and "Traceback" not in done.stderr
+    assert "no such folder" in ivi("site", "--folder", tmp_path / "absent", code=2).stderr
+
+
+def test_the_site_is_built_without_torch(tmp_path):
+    boards.many(tmp_path / "many", methods=3, tasks=1, odd=False)
+    code = (
+        "import sys; sys.argv = ['ivi', 'site', '--folder', 'many', '--out', 'site']\n"
+        "from benchmarks.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'timm', 'matplotlib'} & set(sys.modules), 'imported'"
+    )
+    surroundings = os.environ | {"PYTHONPATH": str(boards.ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=surroundings, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "site/index.html").is_file()
