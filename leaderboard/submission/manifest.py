@@ -4,9 +4,11 @@ A bundle is a folder ``<method>/<version>/``::
 
     manifest.json   this
     source/         the method's source: every file that `Manifest.source` names, and no other
-    records/        a results folder as `ivi run` leaves it: plan, records, predictions, scores, `ivi cost`'s records
+    records/        a results folder as `ivi run` leaves it: plan, records, predictions, scores
+    cost/           what `ivi cost` measured
     log.txt         what `ivi submit` said
-    reviews/        what reviews found; no part of what was submitted, and of no digest
+    reviews/        what reviews found, and challenges/: what others hold against the row; written by the board, no part
+                    of what was submitted and of no digest
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from leaderboard.record import Label, Prose, RecordError
 from leaderboard.shelf import first_of, read_bytes
 from leaderboard.store import write_once
 
-MANIFEST, SOURCE, RECORDS, LOG, REVIEWS = "manifest.json", "source", "records", "log.txt", "reviews"
+MANIFEST, SOURCE, RECORDS, COST, LOG = "manifest.json", "source", "records", "cost", "log.txt"
+REVIEWS, CHALLENGES = "reviews", "challenges"
 MANIFEST_SCHEMA = 1
 """Grows with every change of the fields below."""
 
@@ -32,7 +35,8 @@ RelPath = Annotated[
 ]
 """A file below a folder of the bundle: nothing hidden, nothing that leaves."""
 Version = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.+!-]*$", max_length=60)]
-Entry = Annotated[str, Field(pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|[\w./+-]+\.py):[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+_WORD = "[A-Za-z_][A-Za-z0-9_]*"
+Entry = Annotated[str, Field(pattern=rf"^({_WORD}(\.{_WORD})*|[A-Za-z0-9_./+-]+\.py):{_WORD}(\.{_WORD})*$")]
 Line = Annotated[Prose, Field(min_length=1, max_length=500)]
 Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]*$", max_length=100)]
 Link = Annotated[str, Field(pattern=r"^(https://[!-~]+)?$", max_length=500)]
@@ -151,7 +155,7 @@ def bundle_digest(bundle: Path) -> str:
     files = {}
     for path in sorted(bundle.rglob("*")):
         name = path.relative_to(bundle).as_posix()
-        if name.partition("/")[0] != REVIEWS and path.is_file() and not path.is_symlink():
+        if name.partition("/")[0] not in (REVIEWS, CHALLENGES) and path.is_file() and not path.is_symlink():
             with path.open("rb") as stream:
                 files[name] = hashlib.file_digest(stream, "sha256").hexdigest()
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
