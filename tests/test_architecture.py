@@ -55,7 +55,8 @@ def imported(path):
 def test_a_wheel_holds_the_four_packages_and_their_data_and_nothing_else(tmp_path):
     copy = tmp_path / "copy"  # what an earlier build has left in the checkout would come along
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__", "records", "submissions"))
+        left = shutil.ignore_patterns("__pycache__", "records", "submissions")
+        shutil.copytree(ROOT / package, copy / package, ignore=left)
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, copy)
     options = ["-q", "--no-deps", "--no-build-isolation", "--no-index", "-w", tmp_path]

@@ -70,6 +70,8 @@ KINDS = (
     _kind(rf"{COST}/[^/]+/[^/]+{re.escape(COSTS)}", 2 * MIB),
     _kind(rf"{SOURCE}/.+({'|'.join(map(re.escape, TEXTS))})", MIB),
     _kind(rf"({REVIEWS}|{CHALLENGES})/[^/]+\.json", MIB),
+    _kind(rf"{CHALLENGES}/\d+/[^/]+\.(json|txt|log)", 2 * MIB),
+    _kind(rf"{CHALLENGES}/\d+/[^/]+\.safetensors", 64 * MIB, False),
 )
 
 

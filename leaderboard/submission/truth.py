@@ -61,4 +61,3 @@ def read_truths(folder: Path = TRUTHS) -> dict[str, Truth]:
 def required(truths: Mapping[str, Truth], suite: str) -> dict[str, tuple[int, ...]]:
     """Task -> seeds that a row of ``suite`` must have; {} for a suite that no table names."""
     return {name: truth.suites[suite] for name, truth in truths.items() if suite in truth.suites}
-
