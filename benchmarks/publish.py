@@ -9,6 +9,7 @@ from pathlib import Path
 
 from baselines.names import UserError
 from benchmarks.measure.environment import ROOT
+from leaderboard.columns import columns
 from leaderboard.results import load_results
 from leaderboard.submission import Verdict
 from leaderboard.submission.board import shown_with
@@ -75,7 +76,9 @@ def pull_request(bundle: Path, verdict: Verdict) -> str:
     }
     text = [f"# {escaped(manifest.method.label)} {manifest.method.version} on {manifest.suite}", ""]
     text += [f"- {name}: {escaped(value)}" for name, value in facts.items() if value]
-    return "\n".join([*text, "", _table(bundle, manifest.suite), "", as_markdown(bundle.name, verdict)])
+    return "\n".join(
+        [*text, "", _table(bundle, manifest.suite), "", as_markdown(manifest.method.folder.as_posix(), verdict)]
+    )
 
 
 def _table(bundle: Path, suite: str) -> str:
@@ -83,5 +86,8 @@ def _table(bundle: Path, suite: str) -> str:
     folder = ROOT / "leaderboard" / "records" / suite
     ours = load_results(folder).results
     results = shown_with(ours, [bundle], alone=not ours)
-    tasks = list(dict.fromkeys(one.task for one in results))
-    return markdown.as_markdown(fold(results, tasks=tasks))
+    parts = []
+    for task in dict.fromkeys(one.task for one in results):
+        mine = [one for one in results if one.task == task]
+        parts.append(f"**{escaped(task)}**\n\n{markdown.as_markdown(fold(mine, chosen=columns(None, mine)))}")
+    return "\n\n".join(parts)

@@ -139,6 +139,7 @@ def make_bundle(draft: Draft, into: Path, measure: Callable[[Path], None], log: 
             raise UserError(f"{target} is there already: name another version with --version, or remove the folder")
         measure(part / COST)
         write_once(part / LOG, (log() or "nothing was said\n").encode(errors="backslashreplace")[-(2**19) :])
+        write_manifest(part, manifest)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(part, target)
     return target
@@ -153,9 +154,7 @@ def _filled(draft: Draft, part: Path) -> Manifest:
     lock = dict(sorted(_installed()))
     for record in records:
         lock |= record.environment.packages
-    manifest = manifest_of(draft, source, lock)
-    write_manifest(part, manifest)
-    return manifest
+    return manifest_of(draft, source, lock)
 
 
 def manifest_of(draft: Draft, source: Snapshot, lock: dict[str, str]) -> Manifest:

@@ -26,6 +26,7 @@ from leaderboard.submission.manifest import (
     SOURCE,
     Manifest,
     read_manifest,
+    submitted_files,
 )
 
 MOST_FILES, DEEPEST, LARGEST = 5_000, 9, 256 * 2**20
@@ -92,7 +93,7 @@ def shape(bundle: Path, *, incoming: bool = True) -> tuple[list[Finding], Manife
     except RecordError as error:
         where, _, what = str(error).partition(": ")
         return [refused("manifest", where, what, "make the bundle with 'ivi submit', and leave it as it is")], None
-    return [*_place(bundle, manifest), *_source(bundle, manifest)], manifest
+    return [*_place(bundle, manifest), *_sealed(bundle, manifest), *_source(bundle, manifest)], manifest
 
 
 def _walked(bundle: Path, incoming: bool) -> Iterator[Finding]:
@@ -179,6 +180,22 @@ def _place(bundle: Path, manifest: Manifest) -> list[Finding]:
     if Path(*bundle.absolute().parts[-2:]) == wanted:
         return []
     return [refused("shape", MANIFEST, f"names {wanted.as_posix()}, another folder than its own", "name it so")]
+
+
+def _sealed(bundle: Path, manifest: Manifest) -> list[Finding]:
+    """Everything is as it was when the manifest was written."""
+    mend = "submit again with 'ivi submit'"
+    findings = []
+    if manifest.seal != manifest.own_seal:
+        findings.append(refused("manifest", MANIFEST, "was changed after it was written: its seal is another", mend))
+    there = submitted_files(bundle)
+    for name in sorted(there.keys() ^ manifest.files.keys()):
+        what = "is not named in the manifest" if name in there else "is named in the manifest and not there"
+        findings.append(refused("manifest", name, what, mend))
+    for name in sorted(there.keys() & manifest.files.keys()):
+        if there[name] != manifest.files[name]:
+            findings.append(refused("manifest", name, "was changed after the manifest was written", mend))
+    return findings
 
 
 def _source(bundle: Path, manifest: Manifest) -> list[Finding]:
