@@ -148,6 +148,19 @@ def _in_file(path: str, cls: str) -> MethodClass:
     return _described(name, found, lookup, None, None, f"{file}:{found.qualname}")
 
 
+def read_class(root: Path, module: str, cls: str, name: str, package: str | None, version: str | None) -> MethodClass:
+    """The class ``cls`` of a ``module`` below the folder ``root``, or of a file there, as if it were called ``name``.
+
+    Raises:
+        UserError: there is none, or it cannot be told without running the source.
+    """
+    if module.endswith(".py"):
+        lookup, where = Lookup(Modules((("method", root / module),))), "method"
+    else:
+        lookup, where = Lookup(Modules((("", root),))), module
+    return _described(name, lookup.find(where, cls), lookup, package, version, f"{module}:{cls}")
+
+
 def snake_case(name: str) -> str:
     """A class's name as a method's.
 

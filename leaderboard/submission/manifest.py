@@ -99,7 +99,7 @@ class Manifest(Part):
         tuning: what was tuned and on what, in the author's words.
         created: when, as ISO 8601.
         files: every other file that was submitted but for the sources, with its SHA-256.
-        seal: `identity.digest` of all of the above: what has changed on its way is seen. `write_manifest` fills in both.
+        seal: `identity.digest` of all of the above: what has changed on its way is seen. `write_manifest` gives both.
     """
 
     schema_version: Literal[1] = MANIFEST_SCHEMA
