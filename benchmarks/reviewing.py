@@ -71,6 +71,6 @@ def with_rerun(bundle: Path, verdict: Verdict, say: Callable[[str], None]) -> tu
     from benchmarks.rerun import rerun
 
     findings, report = rerun(bundle, progress=say)
-    passed = not any(one.level in ("refuse", "doubt") for one in findings)
+    passed = bool(report.get("complete")) and not any(one.level in ("refuse", "doubt") for one in findings)
     before = [replace(one, level="note") if passed and one.check in SETTLED else one for one in verdict.findings]
-    return Verdict.of([*before, *findings], "rerun"), report
+    return Verdict.of([*before, *findings], "rerun" if passed else "recomputed"), report

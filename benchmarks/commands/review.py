@@ -125,7 +125,8 @@ def _show(found: list[tuple[str, Verdict, dict[str, Any] | None]], form: str) ->
 @commands.command()
 def challenge(
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle, or of records with --row.")],
-    reason: Annotated[str, typer.Option(help="What is wrong with the row, in a sentence.")],
+    row: Annotated[str, typer.Option(help="Of a folder of records: the label of the row, e.g. kl_vi.")] = "",
+    reason: Annotated[str, typer.Option(help="What is wrong with the row, in a sentence.")] = "",
     evidence: Annotated[
         list[Path] | None, typer.Option(help="A file that shows it, a record of yours for one: its SHA-256 is kept.")
     ] = None,
@@ -135,11 +136,11 @@ def challenge(
     """File what refutes a row, beside it: the row is 'challenged' until that is answered. Nothing is deleted."""
     from leaderboard.submission.standing import notes
 
-    folder = _challenges(bundle)
+    folder, about = _ours(bundle, row) if row else (_challenges(bundle), {})
     if answers and answers not in notes(folder):
         raise UserError(f"{folder} has no challenge {answers}; it has {', '.join(notes(folder)) or 'none'}")
     kind = "answer" if answers else "challenge"
-    _note(folder, kind, who, reason, evidence or [], answers)
+    _note(folder, kind, who, reason, evidence or [], answers, about)
 
 
 @commands.command()
@@ -155,7 +156,30 @@ def _challenges(bundle: Path) -> Path:
     return bundle / CHALLENGES
 
 
-def _note(folder: Path, kind: str, who: str | None, reason: str, evidence: list[Path], answers: str) -> None:
+def _ours(records: Path, label: str) -> tuple[Path, dict[str, str]]:
+    """Where challenges of our own rows lie, and the row that ``label`` means."""
+    from baselines.names import unknown
+    from leaderboard.results import load_results
+    from leaderboard.submission.board import challenges_of
+
+    folder = challenges_of(records)
+    if folder is None:
+        raise UserError(f"{records} is no folder of the board's records: name leaderboard/records/<suite>")
+    rows = {one.label: one.row for one in load_results(records).results if not one.is_history}
+    if label not in rows:
+        raise unknown("row", label, rows)
+    return folder, {"label": label, "row": rows[label]}
+
+
+def _note(
+    folder: Path,
+    kind: str,
+    who: str | None,
+    reason: str,
+    evidence: list[Path],
+    answers: str,
+    about: dict[str, str] | None = None,
+) -> None:
     from pydantic import ValidationError
 
     from benchmarks.publish import git_user
@@ -167,6 +191,7 @@ def _note(folder: Path, kind: str, who: str | None, reason: str, evidence: list[
         raise UserError("--who is missing: a note says who wrote it")
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in evidence}
     values = {"kind": kind, "who": name, "reason": reason, "at": now(), "evidence": files, "answers": answers}
+    values |= about or {}
     try:
         note = Note.model_validate(values)
     except ValidationError as error:

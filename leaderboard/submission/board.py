@@ -9,8 +9,8 @@ from pathlib import Path
 from leaderboard.record import RecordError
 from leaderboard.results import Result, load_results
 from leaderboard.shelf import Finding, latest
-from leaderboard.submission.manifest import MANIFEST, RECORDS, Manifest, read_manifest
-from leaderboard.submission.standing import Standing, standing
+from leaderboard.submission.manifest import CHALLENGES, MANIFEST, RECORDS, Manifest, read_manifest
+from leaderboard.submission.standing import Standing, notes, standing, standing_notes
 
 FOLDER = "submissions"
 WORDS = {
@@ -30,11 +30,38 @@ def bundles_beside(records: Path) -> list[Path]:
     return []
 
 
+def challenges_of(records: Path) -> Path | None:
+    """Where challenges of our own rows lie: of ``leaderboard/records/quick`` in ``leaderboard/challenges/quick``."""
+    absolute = records.absolute()
+    is_board = absolute.parent.name == "records"
+    return absolute.parent.parent / CHALLENGES / absolute.name if is_board else None
+
+
 def with_submissions(results: Sequence[Result], records: Path) -> tuple[list[Result], list[Finding]]:
     """``results`` of a folder of records, and those of every bundle beside it; what cannot be read is named."""
     findings: list[Finding] = []
-    whole = shown_with(results, bundles_beside(records), findings)
+    whole = shown_with(_challenged(results, records, findings), bundles_beside(records), findings)
     return whole, findings
+
+
+def _challenged(results: Sequence[Result], records: Path, findings: list[Finding]) -> list[Result]:
+    """``results`` with those challenged that a note beside the records is about."""
+    folder = challenges_of(records)
+    try:
+        found = notes(folder) if folder is not None else {}
+    except RecordError as error:
+        findings.append(Finding(folder or records, "unreadable", str(error)))
+        found = {}
+    against: dict[str, Standing] = {}
+    for row in {note.row for note in found.values() if note.row}:
+        about = standing_notes({name: note for name, note in found.items() if row == note.row or note.answers})
+        against |= {row: about} if about else {}
+    return [
+        replace(one, state=against[one.row].state, doubt=f"{against[one.row].state}: {against[one.row].why}")
+        if one.row in against
+        else one
+        for one in results
+    ]
 
 
 def shown_with(

@@ -40,7 +40,7 @@ _LEAST = {"accuracy": 0.01, "nll": 0.02, "rmse": 0.0, "crps": 0.0, "auroc_near":
 class Published:
     """What is on the board: records of this edition below a folder, and those of other submissions."""
 
-    shelf: Shelf = field(default_factory=lambda: Shelf([], [], [], []))
+    shelf: Shelf = field(default_factory=lambda: Shelf([], [], [], []), repr=False)
 
     @classmethod
     def of(cls, *folders: Path) -> Published:
