@@ -1,4 +1,4 @@
-"""What the board says of a submitted row, in every view; a challenge and a withdrawal stay visible, nothing is deleted."""
+"""What the board says of a submitted row, in every view; challenges and withdrawals stay, nothing is deleted."""
 
 import json
 import shutil
