@@ -217,10 +217,10 @@ def _lines(groups: Sequence[Group], needed: Sequence[Column], costs: Costs) -> l
     base = next((group.ok for group in groups if group.is_base), {})
     lines = []
     for group in groups:
-        beside = group.one.beside if group.one else {}
-        found = measured[group.name]
-        in_turns = alternated and (not beside or found is not None)  # what others have measured stays theirs, and untested
-        values = {one.key: values_by_seed(one, group.ok, beside or base) for one in needed if not (one.cost and in_turns)}
+        found, theirs = measured[group.name], group.one.beside if group.one else {}
+        in_turns = alternated and (not theirs or found is not None)  # what others have measured stays untested
+        chosen = [one for one in needed if not (one.cost and in_turns)]
+        values = {one.key: values_by_seed(one, group.ok, theirs or base) for one in chosen}
         for one in needed:
             if one.cost and in_turns:
                 values[one.key] = ratios(found.cost, found.base, one.cost) if found else {}
