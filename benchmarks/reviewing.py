@@ -29,7 +29,7 @@ def published(folder: Path | None = None, without: Sequence[Path] = ()) -> Publi
     """What is on the board: our own records, and those of every submission but the bundles ``without``."""
     left_out = {path.resolve() for path in without}
     bundles = [path for path in sorted(SUBMISSIONS.glob("*/*/")) if path.resolve() not in left_out]
-    return Published.of(folder or RECORDS, *(path / "records" for path in bundles))
+    return Published.of(folder or RECORDS, [path / RECORD_FOLDER for path in bundles])
 
 
 def reviewed(bundle: Path, board: Published, *, incoming: bool = True) -> Verdict:

@@ -238,7 +238,7 @@ def _other_stack(group: Group, base: Group | None) -> tuple[str, str]:
     if base is None or not base.ok:
         return "no MAP", "no MAP row beside it that was made"
     # A submitted row stands beside MAP of its own machine; a review held that one against ours.
-    beside = [*results, *(base.ok.values() if group.standing == "own" else results[0].beside.values())]
+    beside = [*results, *(results[0].beside or base.ok).values()]
     for members, whose in ((results, "its seeds were not all made"), (beside, "it and the MAP row were not made")):
         devices = {one.device_name for one in members}
         if len(devices) > 1:

@@ -38,19 +38,21 @@ _LEAST = {"accuracy": 0.01, "nll": 0.02, "rmse": 0.0, "crps": 0.0, "auroc_near":
 
 @dataclass
 class Published:
-    """What is on the board: records of this edition below a folder, and those of other submissions."""
+    """What is on the board.
+
+    Attributes:
+        shelf: our own records of this edition: what MAP is, and what the best rows are.
+        strangers: records of other submissions: nobody may copy from them, and nothing is concluded from them.
+    """
 
     shelf: Shelf = field(default_factory=lambda: Shelf([], [], [], []), repr=False)
+    strangers: list[tuple[Path, Record]] = field(default_factory=list, repr=False)
 
     @classmethod
-    def of(cls, *folders: Path) -> Published:
-        """Everything below ``folders``; unreadable files are not on the board."""
-        whole = cls()
-        for folder in folders:
-            shelf = read_all(folder)
-            whole.shelf.records.extend(shelf.records)
-            whole.shelf.paths.extend(shelf.paths)
-        return whole
+    def of(cls, folder: Path, strangers: Iterable[Path] = ()) -> Published:
+        """Everything below ``folder``, and below the folders of records of ``strangers``; bad files are left out."""
+        shelves = [read_all(one) for one in strangers]
+        return cls(read_all(folder), [pair for one in shelves for pair in zip(one.paths, one.records, strict=True)])
 
     def __post_init__(self) -> None:
         self._arrays: dict[Path, np.ndarray | None] = {}
@@ -71,8 +73,15 @@ class Published:
         return results_of(self.shelf).results
 
     def runs(self, task: str) -> Iterator[tuple[Path, Record]]:
-        """Runs of a task that are ok."""
+        """Our own runs of a task that are ok."""
         for path, record in zip(self.shelf.paths, self.shelf.records, strict=True):
+            if record.identity.task.name == task and record.status == "ok":
+                yield path, record
+
+    def everybodys(self, task: str) -> Iterator[tuple[Path, Record]]:
+        """The same, and those of other submissions."""
+        yield from self.runs(task)
+        for path, record in self.strangers:
             if record.identity.task.name == task and record.status == "ok":
                 yield path, record
 
@@ -113,7 +122,7 @@ def _copies(case: Case, published: Published) -> Iterator[Finding]:
     for task in case.seeds:
         mine = [(one, answers(one.sets["test"])) for one in case.counting.values() if _has_test(one, task)]
         others: list[tuple[str, Record, np.ndarray]] = []
-        for path, record in published.runs(task):
+        for path, record in published.everybodys(task):
             found = published.answers(path)
             if found is not None:
                 others.append((f"the published {record.label} seed {record.identity.seed}", record, found))
