@@ -60,7 +60,8 @@ class Loaded:
 
         ``mean``, ``low`` and ``high`` are what `ivi table` shows: mean over ``n`` seeds and its 95 % t interval, NaN
         bounds for one seed; of a cost that was alternated with MAP the median and the quartiles. ``ranked``: whether
-        the row may be compared, else ``reason`` says why not; ``best``: not told from the best of the column; ``state``: `table.Row.state`.
+        the row may be compared, else ``reason`` says why not; ``best``: not told from the best of the column;
+        ``state``: as `leaderboard.table.Row` has it.
         """
         board = fold(self.results, self.plan, _columns(self.results), costs=self.costs)
         lines: list[list[Any]] = []

@@ -15,6 +15,7 @@ from leaderboard.predictions import load_predictions
 from leaderboard.record import Record, SetInfo
 from leaderboard.shelf import PREDICTIONS, SCORES, beside, read_all
 from leaderboard.submission.manifest import read_manifest
+from leaderboard.submission.rivals import Published
 
 FORGERIES = {}
 
@@ -584,6 +585,13 @@ def test_the_good_bundle_is_recomputed_and_nothing_is_found(forger, board):
     assert (verdict.state, verdict.findings) == ("recomputed", ())
     assert read_manifest(forger.bundle).method.name == METHOD
     assert all(isinstance(one, Record) for one in forger.records.values())
+
+
+def test_maps_of_other_submissions_are_no_maps_of_the_board(forger):
+    alone = Published.of(forger.bundle / "none", [forger.bundle / "records"])
+    assert alone.map_sources == alone.codes == frozenset() and list(alone.everybodys("digits-mlp"))
+    verdict = reviewed(forger.bundle, alone)
+    assert verdict.state == "claimed" and "map" in {one.check for one in verdict.findings}
 
 
 def test_what_was_not_sealed_anew_is_refused(forger, board):
