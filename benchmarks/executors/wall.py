@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -71,8 +72,8 @@ class Wall:
         """
         if folder in self.views:
             return
-        view = scratch / f"view-{len(self.views)}"
-        view.mkdir(parents=True)
+        scratch.mkdir(parents=True, exist_ok=True)
+        view = Path(tempfile.mkdtemp(prefix="view-", dir=scratch))
         manifest = json.loads((folder / "manifest.json").read_bytes()) | {"sets": {}}
         (view / "manifest.json").write_text(json.dumps(manifest))
         for name in (FIT, INPUTS, TRUTH):
