@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("ivi", "baselines", "benchmarks", "leaderboard")
 APART = ("speed", "studies")
 """Below `benchmarks`: for those who work on the program; not installed."""
-SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "speed" not in path.parts)
+OTHERS = {"speed", "gallery"}
+"""Folders whose files are no modules of ours: benchmarks of speed, and packages of the gallery."""
+SOURCES = sorted(path for one in PACKAGES for path in (ROOT / one).rglob("*.py") if not OTHERS & set(path.parts))
 METHODS = ("map", "deep_ensemble", "mc_dropout", "laplace", "kl_vi", "implicit_vi")
 FORBIDDEN = {
     "ivi": {"baselines", "benchmarks", "leaderboard", "timm", "datasets", "pandas", "pydantic"},
