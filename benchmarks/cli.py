@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from baselines.names import UserError
-from benchmarks.commands import board, cost, data, library, suites
+from benchmarks.commands import board, cost, data, library, review, submit, suites
 from benchmarks.commands.options import errors
 from leaderboard.views.text import plain
 
@@ -46,7 +46,7 @@ def options(
     """
 
 
-for group in (suites, board, cost, data, library):
+for group in (suites, board, cost, submit, review, data, library):
     app.add_typer(group.commands)
 
 

@@ -42,6 +42,8 @@ class Result:
         likelihood: as in the task's identity.
         identity: the task's; None in the first edition.
         started: when it was made, as ISO 8601.
+        state: what the board has seen of it: `record.State`, or ``stale``.
+        beside: of a submitted run: MAP's runs of its machine, by seed.
     """
 
     path: Path
@@ -71,6 +73,8 @@ class Result:
     test_size: int | None = None
     identity: TaskIdentity | None = field(default=None, repr=False)
     started: str = ""
+    state: str = "own"
+    beside: Mapping[int, Result] = field(default_factory=dict, repr=False)
 
     @property
     def predictions(self) -> Path:
@@ -138,8 +142,8 @@ def _scored(path: Path, record: Record) -> tuple[Scores | None, str, Finding | N
 def frame(results: Iterable[Result]) -> pd.DataFrame:
     """Results as a table of pandas: a row for every run, a column for every metric, named as in `ivi table`.
 
-    Columns: task, version, method, seed, status, device, doubt, run_id, row, attempt, reason, started, is_history, then
-    ``test:nll`` and so on; NaN where not measured.
+    Columns: task, version, method, seed, status, device, doubt, run_id, row, attempt, reason, started, is_history,
+    state, then ``test:nll`` and so on; NaN where not measured.
     """
     import pandas as pd
 
@@ -148,7 +152,7 @@ def frame(results: Iterable[Result]) -> pd.DataFrame:
         names = {"task": one.task, "version": one.version, "method": one.label, "seed": one.seed}
         names |= {"status": one.status, "device": one.device_name, "doubt": one.doubt}
         names |= {"run_id": one.run_id, "row": one.row, "attempt": one.attempt, "reason": one.reason}
-        names |= {"started": one.started, "is_history": one.is_history}
+        names |= {"started": one.started, "is_history": one.is_history, "state": one.state}
         rows.append(names | {f"{name}:{key}": value for name, row in one.metrics.items() for key, value in row.items()})
     return pd.DataFrame(rows)
 
@@ -184,6 +188,7 @@ def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = ""
         test_size=test.n if test else None,
         identity=identity.task,
         started=record.environment.started,
+        state=record.origin.state,
     )
 
 
@@ -222,7 +227,7 @@ def _doubt(record: Record) -> str:
         return "the method was loaded from a file"
     if environment.dirty:
         return "the code had uncommitted changes"
-    if state not in ("own", "recomputed", "rerun"):
+    if state not in ("own", "rerun"):
         return f"{state}: {'nobody but its author has computed it' if state == 'claimed' else 'see its record'}"
     return ""
 

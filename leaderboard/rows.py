@@ -47,6 +47,11 @@ class Group:
         """Any of its results: what they have in common."""
         return next(iter((self.ok or self.results).values()), None)
 
+    @property
+    def standing(self) -> str:
+        """What the board has seen of it: the state of its results."""
+        return self.one.state if self.one else "own"
+
 
 @dataclass
 class _Bench:
@@ -196,7 +201,7 @@ def _reason(group: Group, bench: _Bench) -> tuple[str, str]:
         return "seeds", f"{len(group.ok)} of {wanted} seeds ok; {_missing(group, missing[0])}"
     doubts = [result.doubt for result in group.ok.values() if result.doubt]
     if doubts:
-        return "doubtful", doubts[0]
+        return ("doubtful" if group.standing == "own" else group.standing), doubts[0]
     return _other_stack(group, bench.base)
 
 
@@ -232,7 +237,8 @@ def _other_stack(group: Group, base: Group | None) -> tuple[str, str]:
     results = list(group.ok.values())
     if base is None or not base.ok:
         return "no MAP", "no MAP row beside it that was made"
-    beside = [*results, *base.ok.values()]
+    # A submitted row stands beside MAP of its own machine; a review held that one against ours.
+    beside = [*results, *(base.ok.values() if group.standing == "own" else results[0].beside.values())]
     for members, whose in ((results, "its seeds were not all made"), (beside, "it and the MAP row were not made")):
         devices = {one.device_name for one in members}
         if len(devices) > 1:

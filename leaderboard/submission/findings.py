@@ -63,6 +63,11 @@ def doubted(check: str, where: str, what: str, mend: str) -> Finding:
     return Finding(check, "doubt", where, what, mend)
 
 
+def noted(check: str, where: str, what: str, mend: str) -> Finding:
+    """A `Finding` that a reader should know."""
+    return Finding(check, "note", where, what, mend)
+
+
 def worst(findings: Sequence[Finding]) -> list[Finding]:
     """The findings, those that close the door first."""
     order = ("refuse", "doubt", "note")

@@ -4,15 +4,18 @@ A bundle is a folder ``<method>/<version>/``::
 
     manifest.json   this
     source/         the method's source: every file that `Manifest.source` names, and no other
-    records/        a results folder as `ivi run` leaves it: plan, records, predictions, scores, `ivi cost`'s records
+    records/        a results folder as `ivi run` leaves it: plan, records, predictions, scores
+    cost/           what `ivi cost` measured
     log.txt         what `ivi submit` said
-    reviews/        what reviews found; no part of what was submitted, and of no digest
+    reviews/        what reviews found, and challenges/: what others hold against the row; written by the board, no part
+                    of what was submitted and of no digest
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +26,8 @@ from leaderboard.record import Label, Prose, RecordError
 from leaderboard.shelf import first_of, read_bytes
 from leaderboard.store import write_once
 
-MANIFEST, SOURCE, RECORDS, LOG, REVIEWS = "manifest.json", "source", "records", "log.txt", "reviews"
+MANIFEST, SOURCE, RECORDS, COST, LOG = "manifest.json", "source", "records", "cost", "log.txt"
+REVIEWS, CHALLENGES = "reviews", "challenges"
 MANIFEST_SCHEMA = 1
 """Grows with every change of the fields below."""
 
@@ -31,8 +35,10 @@ RelPath = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*){0,7}$", max_length=200)
 ]
 """A file below a folder of the bundle: nothing hidden, nothing that leaves."""
+KeptPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,=+/-]*$", max_length=500)]
 Version = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.+!-]*$", max_length=60)]
-Entry = Annotated[str, Field(pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|[\w./+-]+\.py):[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+_WORD = "[A-Za-z_][A-Za-z0-9_]*"
+Entry = Annotated[str, Field(pattern=rf"^({_WORD}(\.{_WORD})*|[A-Za-z0-9_./+-]+\.py):{_WORD}(\.{_WORD})*$")]
 Line = Annotated[Prose, Field(min_length=1, max_length=500)]
 Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]*$", max_length=100)]
 Link = Annotated[str, Field(pattern=r"^(https://[!-~]+)?$", max_length=500)]
@@ -92,6 +98,8 @@ class Manifest(Part):
         packages: distribution -> version of everything that was installed where the records were made.
         tuning: what was tuned and on what, in the author's words.
         created: when, as ISO 8601.
+        files: every other file that was submitted but for the sources, with its SHA-256.
+        seal: `identity.digest` of all of the above: what has changed on its way is seen. `write_manifest` gives both.
     """
 
     schema_version: Literal[1] = MANIFEST_SCHEMA
@@ -105,7 +113,9 @@ class Manifest(Part):
     source: Source
     packages: Lock
     tuning: Line
-    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
+    created: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00$")]
+    files: Annotated[dict[KeptPath, Sha256], Field(max_length=5000)] = {}
+    seal: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
 
     @model_validator(mode="after")
     def _names_its_own_files(self) -> Manifest:
@@ -113,6 +123,11 @@ class Manifest(Part):
         if missing:
             raise ValueError(f"method.classes names {missing[0]}, which source.files does not")
         return self
+
+    @property
+    def own_seal(self) -> str:
+        """What `seal` should be."""
+        return digest(self.model_dump(mode="json", exclude={"seal"}))
 
     @property
     def source_hash(self) -> str:
@@ -136,22 +151,27 @@ def read_manifest(bundle: Path) -> Manifest:
 
 
 def write_manifest(bundle: Path, manifest: Manifest) -> Path:
-    """Write it; an older one is replaced."""
+    """Write it, when all else is in its place, with the hashes of all that and its seal; an older one is replaced."""
+    manifest = manifest.model_copy(update={"files": submitted_files(bundle), "seal": ""})
+    manifest = manifest.model_copy(update={"seal": manifest.own_seal})
     path = bundle / MANIFEST
     write_once(path, manifest.model_dump_json(indent=1).encode() + b"\n", replace=True)
     return path
 
 
-def bundle_digest(bundle: Path) -> str:
-    """SHA-256 of all that was submitted: what fresh seeds are drawn from. It does not change with reviews.
+def submitted_files(bundle: Path) -> dict[str, str]:
+    """Path -> SHA-256 of what was submitted beside manifest and sources."""
+    return {name: sha for name, sha in _files(bundle) if name.partition("/")[0] not in (MANIFEST, SOURCE)}
 
-    Raises:
-        RecordError: a file cannot be read.
-    """
-    files = {}
+
+def bundle_digest(bundle: Path) -> str:
+    """SHA-256 of all that was submitted: what fresh seeds are drawn from. It does not change with reviews."""
+    return hashlib.sha256(json.dumps(dict(_files(bundle)), sort_keys=True).encode()).hexdigest()
+
+
+def _files(bundle: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(bundle.rglob("*")):
         name = path.relative_to(bundle).as_posix()
-        if name.partition("/")[0] != REVIEWS and path.is_file() and not path.is_symlink():
+        if name.partition("/")[0] not in (REVIEWS, CHALLENGES) and path.is_file() and not path.is_symlink():
             with path.open("rb") as stream:
-                files[name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+                yield name, hashlib.file_digest(stream, "sha256").hexdigest()
