@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("ivi", "baselines", "benchmarks", "leaderboard")
 APART = ("speed", "studies")
 """Below `benchmarks`: for those who work on the program; not installed."""
-ELSEWHERE = {"speed", "submissions"}
-"""Folders whose files are not the program's: measurements of it, and what strangers have submitted."""
+ELSEWHERE = {"speed", "submissions", "gallery"}
+"""Folders whose files are not the program's: measurements of it, what strangers have submitted, packages of others."""
 SOURCES = sorted(
     path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if not ELSEWHERE & set(path.parts)
 )
@@ -55,7 +55,7 @@ def imported(path):
 def test_a_wheel_holds_the_four_packages_and_their_data_and_nothing_else(tmp_path):
     copy = tmp_path / "copy"  # what an earlier build has left in the checkout would come along
     for package in PACKAGES:
-        left = shutil.ignore_patterns("__pycache__", "records", "submissions")
+        left = shutil.ignore_patterns("__pycache__", "records", "submissions", "gallery")
         shutil.copytree(ROOT / package, copy / package, ignore=left)
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, copy)
@@ -64,9 +64,8 @@ def test_a_wheel_holds_the_four_packages_and_their_data_and_nothing_else(tmp_pat
     (wheel,) = tmp_path.glob("*.whl")
     files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {name_of(path) for path in SOURCES if not set(APART) & set(path.parts)}
-    data = {name_of(path) for package in PACKAGES for path in (ROOT / package).rglob("*.toml")} - {
-        name for name in map(name_of, (ROOT / "leaderboard/submissions").rglob("*.toml"))
-    }
+    tables = (path for package in PACKAGES for path in (ROOT / package).rglob("*.toml"))
+    data = {name_of(path) for path in tables if not ELSEWHERE & set(path.parts)}
     data |= {name_of(path) for path in (ROOT / "leaderboard/truth").glob("*.json")}
     assert data > {"baselines/variants.toml", "benchmarks/tasks/digits-mlp.toml", "benchmarks/suites/quick.toml"}
     assert files == expected | data, (sorted(files - expected - data), sorted((expected | data) - files))
