@@ -129,6 +129,10 @@ def _against(entry: Entry, computed: Metrics) -> Iterator[Finding]:
         yield refused("metrics", where, "are not there", mend)
     elif entry.record.predictions is None or stored.predictions != entry.record.predictions.sha256:
         yield refused("metrics", where, "are scores of other predictions than the record's", mend)
+    elif stored.kind != entry.record.identity.task.likelihood:
+        yield refused("metrics", where, f"are of a {stored.kind} task", mend)
     else:
+        if stored.is_old:
+            yield doubted("metrics", where, "were made by an older version of the metrics", mend)
         for line in differences(stored.sets, computed, is_whole=not stored.is_old)[:5]:
             yield refused("metrics", where, line, mend)

@@ -15,6 +15,8 @@ from safetensors.numpy import save
 
 from benchmarks.reviewing import RECORDS, reviewed
 from leaderboard.predictions import load_predictions, to_bytes
+from leaderboard.record import Record
+from leaderboard.scores import Scores
 from leaderboard.shelf import PREDICTIONS, beside
 from leaderboard.submission import review
 from leaderboard.submission.rivals import Published
@@ -29,13 +31,13 @@ ODD = st.one_of(
     st.floats(),
 )
 QUICKLY = settings(
-    max_examples=60,
+    max_examples=int(os.environ.get("IVI_EXAMPLES", "50")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
 )
-FREE = {"commit", "python", "cpu", "device_index", "random", "normalization", "not_updated", "tuning", "description"}
-FREE |= {"error", "who", "log", "peak_memory_fit", "peak_memory_predict", "shared_s", "reason", "traceback"}
+FREE = {"commit", "device_index", "audit", "tuning", "origin", "error", "started", "dirty", "packages", "url"}
+FREE |= {"peak_memory_fit", "peak_memory_predict", "shared_s", "parameters", "state_bytes"}
 """Fields of which no file can prove anything. They decide no number, and nothing is concluded from them."""
 CLAIMS = {"fit_s", "predict_s", "fit_flops", "predict_flops", "map_fit_s", "map_predict_s", "fit_memory"}
 CLAIMS |= {"predict_memory", "steps", "recipe_steps", "batch_size", "fit_j", "map_fit_j", "predict_j", "map_predict_j"}
@@ -143,28 +145,24 @@ def test_any_field_of_a_record_a_plan_or_scores_is_checked_or_decides_nothing(na
         return json.loads(path.read_text()) != before
 
     verdict, is_changed = reviewed_after(change, resealed=True)
-    told = {str(key) for key in at}
-    if name.endswith(".plan.json") or told & (FREE | CLAIMS) or not is_changed:
+    if name.endswith(".plan.json") or not is_changed:
         assert "could not be examined" not in str(verdict.findings)  # the plan is written anew by the forger
     elif verdict.state == "recomputed":
-        assert is_equal(name, at, before, new), (name, at, new)
+        model = Scores if name.endswith(".scores.json") else Record
+        after = changed(json.loads((BUNDLE / name).read_text()), at, new)
+        parsed = [model.model_validate_json(json.dumps(one)).model_dump(mode="json") for one in (before, after)]
+        assert all(set(map(str, place)) & (FREE | CLAIMS) for place in unlike(*parsed)), (name, at, new)
     else:
         is_named(verdict)
 
 
-def is_equal(name, at, before, new):
-    """Whether the change leaves a field at its default, or at a value that reads as the same."""
-    value = before
-    for key in at:
-        value = value[key]
-    defaults = (None, {}, [], "", 1, "own", "claimed", True)
-    same = isinstance(value, int | float) and isinstance(new, int | float | str) and str(float(value)) == str(new)
-    free = (
-        at[-1:] in [("started",), ("dirty",), ("device_name",)] or "packages" in at or "shared" in at or "audit" in at
-    )
-    return (
-        same or free or (new is ... and value in defaults) or (value in defaults and new in (None, 0, 1, False, True))
-    )
+def unlike(one, other, at=()):
+    """Every place in which two JSON values differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in one.keys() | other.keys():
+            yield from unlike(one.get(key), other.get(key), (*at, key))
+    elif one != other:
+        yield at
 
 
 @QUICKLY
@@ -196,7 +194,7 @@ def test_no_manifest_makes_a_review_stumble(place, new):
 
 @QUICKLY
 @given(seed=st.integers(0, 2**32 - 1), task=st.sampled_from(["digits-mlp", "diabetes-mlp"]))
-def test_predictions_with_wild_numbers_or_shapes_are_named(seed, task):
+def test_predictions_that_are_no_numbers_or_of_another_shape_are_named(seed, task):
     rng = np.random.default_rng(seed)
 
     def change(forger):
@@ -205,18 +203,15 @@ def test_predictions_with_wild_numbers_or_shapes_are_named(seed, task):
         name = rng.choice(sorted(sets))
         one = {key: value.copy() for key, value in vars(sets[name]).items() if value is not None}
         key = rng.choice(sorted(one))
-        array, how = one[key], rng.integers(6)
+        array, how = one[key], rng.integers(5)
         if how == 0:
             one[key] = array[: rng.integers(len(array))]
         elif how == 1:
-            array.flat[rng.integers(array.size)] = (
-                rng.choice([np.nan, np.inf, -np.inf, 1e30]) if key != "labels" else 99
-            )
+            wild = [np.nan, np.inf] if key == "log_probs" else [np.nan, np.inf, -np.inf]
+            array.flat[rng.integers(array.size)] = 99 if key == "labels" else rng.choice(wild)
         elif how == 2:
             one[key] = np.concatenate([array, array[:1]])
-        elif how == 3:
-            one = {inner: value[::-1].copy() for inner, value in one.items()}
-        elif how == 4 and array.ndim == 2:
+        elif how == 3 and array.ndim == 2:
             one[key] = array[:, : rng.integers(1, array.shape[1])]
         else:
             del one[key]
@@ -225,9 +220,7 @@ def test_predictions_with_wild_numbers_or_shapes_are_named(seed, task):
         forger.bytes(path, save({key: np.ascontiguousarray(value) for key, value in (others | bare).items()}))
 
     verdict, _ = reviewed_after(change, resealed=True)
-    if verdict.state == "recomputed":
-        raise AssertionError(verdict)
-    assert "could not be examined" not in str(verdict.findings)
+    is_named(verdict)
 
 
 def test_a_bundle_that_is_no_bundle_is_refused_in_a_line(tmp_path, board):
