@@ -12,7 +12,7 @@ from leaderboard.submission.case import Case, Entry
 from leaderboard.submission.findings import Finding, doubted, refused
 from leaderboard.submission.manifest import COST
 
-MEND = "submit the costs that 'ivi run' and 'ivi cost' have measured"
+MEND = "submit what 'ivi run' and 'ivi cost' have measured, on a machine that does little else"
 CORE, GPU = 1e12, 4e15
 """Floating-point operations a second that no core and no GPU reaches."""
 FASTER = 4.0
