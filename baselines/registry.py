@@ -42,6 +42,7 @@ class MethodClass:
         summary: first line of its docstring.
         source: its file.
         source_sha256: hash of its file; of the hashes of all files, where it inherits from classes of others.
+        files: the files that ``source_sha256`` is made of.
         hyperparameters: its fields, inherited ones included.
     """
 
@@ -52,6 +53,7 @@ class MethodClass:
     summary: str
     source: Path
     source_sha256: str
+    files: tuple[Path, ...] = field(repr=False)
     hyperparameters: dict[str, Hyperparameter] = field(repr=False)
 
     @property
@@ -146,6 +148,19 @@ def _in_file(path: str, cls: str) -> MethodClass:
     return _described(name, found, lookup, None, None, f"{file}:{found.qualname}")
 
 
+def read_class(root: Path, module: str, cls: str, name: str, package: str | None, version: str | None) -> MethodClass:
+    """The class ``cls`` of a ``module`` below the folder ``root``, or of a file there, as if it were called ``name``.
+
+    Raises:
+        UserError: there is none, or it cannot be told without running the source.
+    """
+    if module.endswith(".py"):
+        lookup, where = Lookup(Modules((("method", root / module),))), "method"
+    else:
+        lookup, where = Lookup(Modules((("", root),))), module
+    return _described(name, lookup.find(where, cls), lookup, package, version, f"{module}:{cls}")
+
+
 def snake_case(name: str) -> str:
     """A class's name as a method's.
 
@@ -160,10 +175,12 @@ def _described(
     name: str, cls: ClassSource, lookup: Lookup, package: str | None, version: str | None, target: str
 ) -> MethodClass:
     fields, classes = hyperparameters(cls, lookup)
-    files = list(dict.fromkeys(one.source.sha256 for one in classes))
-    whole = files[0] if len(files) == 1 else hashlib.sha256("\n".join(files).encode()).hexdigest()
+    files = {one.source.sha256: one.source.path for one in reversed(classes)}
+    hashes = list(dict.fromkeys(one.source.sha256 for one in classes))
+    whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    paths = tuple(files[one] for one in hashes)
     summary = one_line((ast.get_docstring(cls.node) or "").strip().partition("\n")[0])
-    return MethodClass(name, target, package, version, summary, cls.source.path, whole, fields)
+    return MethodClass(name, target, package, version, summary, cls.source.path, whole, paths, fields)
 
 
 @cache

@@ -116,6 +116,17 @@ def parse(text: str) -> MethodSpec:
     return _parse(text, depth=0)
 
 
+def spec_in(cls: MethodClass, text: str) -> MethodSpec:
+    """The spec that ``text`` would be if ``cls`` were the method that it names.
+
+    Raises:
+        UserError: as `parse`.
+    """
+    inside = _methods_in(cls)
+    values = {key: _inside(one) if key in inside else value(one) for key, one in call(text)[1].items()}
+    return _spec(cls, values, {}, depth=0)
+
+
 def distinct(specs: Iterable[MethodSpec]) -> list[MethodSpec]:
     """The specs, each once, in their order.
 

@@ -20,6 +20,7 @@ from leaderboard.record import RecordError
 from leaderboard.results import Result, load_results
 from leaderboard.rows import Group, groups_of
 from leaderboard.shelf import Finding
+from leaderboard.submission.board import with_submissions
 from leaderboard.table import Board, Bound, fold
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def load(folder: Path, suite: str | None, seeds: Collection[int] | None) -> Show
         UserError: there are no records, or nothing of that name.
     """
     results, findings = load_results(folder, cache_folder())
+    results, more = with_submissions(results, folder)
     costs = read_costs(folder)
-    findings += costs.findings
+    findings += more + costs.findings
     plan, tasks = (None, None) if suite is None else _asked(folder, suite, results)
     if plan is None and not results:
         where = f"no records in {folder}" if suite is None else f"no records of {suite} in {folder}"

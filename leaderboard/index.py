@@ -58,6 +58,7 @@ class _Shared(Part):
     stack: tuple[tuple[str, str], ...]
     doubt: str
     notes: tuple[str, ...]
+    state: str
     metrics_version: int
     likelihood: str
     classes: int | None

@@ -18,9 +18,10 @@ from leaderboard.results import Result, frame, load_results
 from leaderboard.rows import Group, groups_of
 from leaderboard.shelf import Finding
 from leaderboard.store import latest
+from leaderboard.submission.board import with_submissions
 from leaderboard.table import fold
 
-ROWS = ["task", "method", "column", "mean", "low", "high", "n", "ranked", "reason", "best"]
+ROWS = ["task", "method", "column", "mean", "low", "high", "n", "ranked", "reason", "best", "state"]
 DIFFERENCES = ["task", "method", "against", "difference", "low", "high", "p", "n", "reason"]
 
 
@@ -59,14 +60,15 @@ class Loaded:
 
         ``mean``, ``low`` and ``high`` are what `ivi table` shows: mean over ``n`` seeds and its 95 % t interval, NaN
         bounds for one seed; of a cost that was alternated with MAP the median and the quartiles. ``ranked``: whether
-        the row may be compared, else ``reason`` says why not; ``best``: not told from the best of the column.
+        the row may be compared, else ``reason`` says why not; ``best``: not told from the best of the column;
+        ``state``: as `leaderboard.table.Row` has it.
         """
         board = fold(self.results, self.plan, _columns(self.results), costs=self.costs)
         lines: list[list[Any]] = []
         for row in board.rows:
             shown = ((key, interval) for key, interval in row.metrics.items() if interval is not None)
             lines += [
-                [row.task, row.method, key, *interval, row.n, row.ranked, row.reason, key in row.top]
+                [row.task, row.method, key, *interval, row.n, row.ranked, row.reason, key in row.top, row.state]
                 for key, interval in shown
             ]
         return pd.DataFrame(lines, columns=ROWS)
@@ -112,7 +114,8 @@ class Loaded:
 def read(folder: Path, suite: str | None = None) -> Loaded:
     """As `leaderboard.load`."""
     results, findings = load_results(folder)
-    costs = read_costs(folder)
+    results, more = with_submissions(results, folder)
+    findings, costs = [*findings, *more], read_costs(folder)
     if not results:
         raise ValueError(
             f"no records in {folder}: make some with 'ivi run quick --out {folder}', or name another folder"

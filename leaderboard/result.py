@@ -33,6 +33,8 @@ class Result:
         likelihood: as in the task's identity.
         identity: the task's; None in the first edition.
         started: when it was made, as ISO 8601.
+        state: what the board has seen of it: `record.State`, or ``stale``.
+        beside: of a submitted run: MAP's runs of its machine, by seed.
     """
 
     file: str
@@ -62,6 +64,8 @@ class Result:
     test_size: int | None = None
     identity: TaskIdentity | None = field(default=None, repr=False)
     started: str = ""
+    state: str = "own"
+    beside: Mapping[int, Result] | None = field(default=None, repr=False)
 
     @classmethod
     def of_fields(cls, *parts: Mapping[str, object]) -> Result:

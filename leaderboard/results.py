@@ -88,8 +88,8 @@ def _scored(path: Path, record: Record) -> tuple[Scores | None, str, Finding | N
 def frame(results: Iterable[Result]) -> pd.DataFrame:
     """Results as a table of pandas: a row for every run, a column for every metric, named as in `ivi table`.
 
-    Columns: task, version, method, seed, status, device, doubt, run_id, row, attempt, reason, started, is_history, then
-    ``test:nll`` and so on; NaN where not measured.
+    Columns: task, version, method, seed, status, device, doubt, run_id, row, attempt, reason, started, is_history,
+    state, then ``test:nll`` and so on; NaN where not measured.
     """
     import pandas as pd
 
@@ -98,7 +98,7 @@ def frame(results: Iterable[Result]) -> pd.DataFrame:
         names = {"task": one.task, "version": one.version, "method": one.label, "seed": one.seed}
         names |= {"status": one.status, "device": one.device_name, "doubt": one.doubt}
         names |= {"run_id": one.run_id, "row": one.row, "attempt": one.attempt, "reason": one.reason}
-        names |= {"started": one.started, "is_history": one.is_history}
+        names |= {"started": one.started, "is_history": one.is_history, "state": one.state}
         rows.append(names | {f"{name}:{key}": value for name, row in one.metrics.items() for key, value in row.items()})
     return pd.DataFrame(rows)
 
@@ -126,6 +126,7 @@ def result_of(path: Path, record: Record, scores: Scores | None, doubt: str = ""
         classes=identity.task.outputs if identity.task.likelihood == "categorical" else None,
         test_size=test.n if test else None,
         identity=identity.task,
+        state=record.origin.state,
     )
 
 
@@ -171,7 +172,7 @@ def _doubt(record: Record) -> str:
         return "the method was loaded from a file"
     if environment.dirty:
         return "the code had uncommitted changes"
-    if state not in ("own", "recomputed", "rerun"):
+    if state not in ("own", "rerun"):
         return f"{state}: {'nobody but its author has computed it' if state == 'claimed' else 'see its record'}"
     return ""
 

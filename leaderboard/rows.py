@@ -24,6 +24,11 @@ class Make(NamedTuple):
     stack: tuple[tuple[str, str], ...]
 
 
+def makes_of(results: Iterable[Result]) -> frozenset[Make]:
+    """With what some runs were made."""
+    return frozenset(Make(one.device_name, one.metrics_version, one.stack) for one in results)
+
+
 @dataclass(frozen=True)
 class Group:
     """The runs of one row.
@@ -59,7 +64,12 @@ class Group:
     @cached_property
     def makes(self) -> frozenset[Make]:
         """With what its ok runs were made: of most rows one."""
-        return frozenset(Make(one.device_name, one.metrics_version, one.stack) for one in self.ok.values())
+        return makes_of(self.ok.values())
+
+    @property
+    def standing(self) -> str:
+        """What the board has seen of it: the state of its results."""
+        return self.one.state if self.one else "own"
 
 
 @dataclass
@@ -210,7 +220,7 @@ def _reason(group: Group, bench: _Bench) -> tuple[str, str]:
         return "seeds", f"{len(group.ok)} of {wanted} seeds ok; {_missing(group, missing[0])}"
     doubts = [result.doubt for result in group.ok.values() if result.doubt]
     if doubts:
-        return "doubtful", doubts[0]
+        return ("doubtful" if group.standing == "own" else group.standing), doubts[0]
     return _other_stack(group, bench.base)
 
 
@@ -245,7 +255,9 @@ def _other_stack(group: Group, base: Group | None) -> tuple[str, str]:
     """What differs in machine or software among the runs of a row, or from the MAP row."""
     if base is None or not base.ok:
         return "no MAP", "no MAP row beside it that was made"
-    mine, beside = group.makes, group.makes | base.makes
+    # A submitted row stands beside MAP of its own machine; a review held that one against ours.
+    theirs = group.one.beside if group.one else None
+    mine, beside = group.makes, group.makes | (makes_of(theirs.values()) if theirs else base.makes)
     for makes, whose in ((mine, "its seeds were not all made"), (beside, "it and the MAP row were not made")):
         devices = {make.device_name for make in makes}
         if len(devices) > 1:

@@ -46,6 +46,7 @@ class Row:
             seed; for a ratio of costs that were alternated with MAP: the median over rounds and its quartiles. None
             where nothing was measured.
         top: keys of the columns in which the row is in the best group; ``worse``: in which it was told to be worse.
+        state: what the board has seen of it: ``own``: it was made here; else `record.State`, or ``stale``.
         notes: footnotes.
         rounds: of the cost record that ratios are from; 0: they are of separate runs.
     """
@@ -60,6 +61,7 @@ class Row:
     worse: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     rounds: int = 0
+    state: str = "own"
 
 
 @dataclass(frozen=True)
@@ -202,10 +204,12 @@ def lines_of(groups: Sequence[Group], needed: Sequence[Column], costs: Costs) ->
     base = next((group.ok for group in groups if group.is_base), {})
     lines = []
     for group in groups:
-        values = {one.key: values_by_seed(one, group.ok, base) for one in needed if not (one.cost and alternated)}
-        found = measured[group.name]
+        found, theirs = measured[group.name], group.one.beside if group.one else {}
+        in_turns = alternated and (not theirs or found is not None)  # what others have measured stays untested
+        chosen = [one for one in needed if not (one.cost and in_turns)]
+        values = {one.key: values_by_seed(one, group.ok, theirs or base) for one in chosen}
         for one in needed:
-            if one.cost and alternated:
+            if one.cost and in_turns:
                 values[one.key] = ratios(found.cost, found.base, one.cost) if found else {}
         lines.append(Line(group, values, found))
     return lines
@@ -213,6 +217,7 @@ def lines_of(groups: Sequence[Group], needed: Sequence[Column], costs: Costs) ->
 
 def _marks(one: Column, lines: Sequence[Line]) -> Marks:
     ranked = [line for line in lines if line.is_ranked and line.values[one.key]]
+    ranked = [line for line in ranked if line.group.standing == "own" or line.measured or not one.cost]
     sources = {line.measured.source if line.measured else "" for line in ranked} if one.cost else {"seeds"}
     return marks_of({line.name: line.values[one.key] for line in ranked}, one.better, sources)
 
@@ -229,7 +234,7 @@ def _row(line: Line, every: Sequence[Line], chosen: Sequence[Column], marks: Map
     rounds = line.measured.rounds if line.measured else 0
     return Row(
         group.task, line.name, len(group.ok), line.is_ranked, group.reason, metrics, **keys,
-        notes=group.notes, rounds=rounds,
+        notes=group.notes, rounds=rounds, state=group.standing,
     )  # fmt: skip
 
 

@@ -13,7 +13,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("ivi", "baselines", "benchmarks", "leaderboard")
 APART = ("speed", "studies")
 """Below `benchmarks`: for those who work on the program; not installed."""
-SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "speed" not in path.parts)
+ELSEWHERE = {"speed", "submissions", "gallery"}
+"""Folders whose files are not the program's: measurements of it, what strangers have submitted, packages of others."""
+SOURCES = sorted(
+    path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if not ELSEWHERE & set(path.parts)
+)
 METHODS = """map deep_ensemble batch_ensemble masksembles mc_dropout laplace kl_vi last_layer_vi vbll implicit_vi
 swag sgld sghmc ivon checkpoint_ensemble label_smoothing mixup""".split()
 FORBIDDEN = {
@@ -52,7 +56,8 @@ def imported(path):
 def test_a_wheel_holds_the_four_packages_and_their_data_and_nothing_else(tmp_path):
     copy = tmp_path / "copy"  # what an earlier build has left in the checkout would come along
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__", "records"))
+        left = shutil.ignore_patterns("__pycache__", "records", "submissions", "gallery")
+        shutil.copytree(ROOT / package, copy / package, ignore=left)
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, copy)
     options = ["-q", "--no-deps", "--no-build-isolation", "--no-index", "-w", tmp_path]
@@ -60,7 +65,9 @@ def test_a_wheel_holds_the_four_packages_and_their_data_and_nothing_else(tmp_pat
     (wheel,) = tmp_path.glob("*.whl")
     files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {name_of(path) for path in SOURCES if not set(APART) & set(path.parts)}
-    data = {name_of(path) for package in PACKAGES for path in (ROOT / package).rglob("*.toml")}
+    tables = (path for package in PACKAGES for path in (ROOT / package).rglob("*.toml"))
+    data = {name_of(path) for path in tables if not ELSEWHERE & set(path.parts)}
+    data |= {name_of(path) for path in (ROOT / "leaderboard/truth").glob("*.json")}
     site = ROOT / "leaderboard/views/site"
     data |= {name_of(path) for part in ("templates", "static") for path in (site / part).rglob("*") if path.is_file()}
     assert data > {"leaderboard/views/site/static/vendor/d3.LICENSE", "leaderboard/views/site/templates/board.html"}

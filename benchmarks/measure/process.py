@@ -29,6 +29,7 @@ LARGEST = 2**34
 """Bytes of one message."""
 LOG_KEPT = 2**16
 """Bytes of what a process printed that are kept, from its end."""
+Enter = Callable[[set[int]], None]
 _LIVE: set[BaseProcess] = set()
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -122,20 +123,23 @@ class Child:
 
 
 @contextmanager
-def child(target: Callable[[Channel, Any], None], job: Any, limit: float) -> Iterator[Child]:
+def child(
+    target: Callable[[Channel, Any], None], job: Any, limit: float, enter: Enter | None = None
+) -> Iterator[Child]:
     """Run ``target(channel, job)`` in a process of its own for the block; it and all that it started end with it.
 
     Args:
         target: a function at the top level of a module.
         job: picklable; goes to the process, never comes from it.
         limit: seconds that it may take.
+        enter: picklable; what the process does first of all, with the descriptors that it needs: go behind a wall.
     """
     context = fork_server()
     ours, theirs = context.Pipe()
     with tempfile.TemporaryDirectory(prefix="ivi-") as scratch:
         log = Path(scratch) / "log"
         # No daemon: those may have no children, and a streamed set is decoded by some.
-        process = context.Process(target=_run, args=(target, job, theirs, str(log)))
+        process = context.Process(target=_run, args=(target, job, theirs, str(log), enter))
         process.start()
         theirs.close()
         _LIVE.add(process)
@@ -162,14 +166,18 @@ def fork_server() -> ForkServerContext:
     return context
 
 
-def _run(target: Callable[[Channel, Any], None], job: Any, connection: Connection, log: str) -> None:
+def _run(
+    target: Callable[[Channel, Any], None], job: Any, connection: Connection, log: str, enter: Enter | None
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     os.setsid()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    if enter is not None:
+        enter({file, connection.fileno()})
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the fork server ends with the driver, even when that is killed
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what a method leaves behind stays below this process, to be found there
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
         os.dup2(file, stream)
     try:
@@ -189,6 +197,11 @@ def _die_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os.killpg(0, signal.SIGKILL)
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all that it has started, whatever has become of those between."""
+    return [pid, *_below(pid)]
 
 
 def _end(process: BaseProcess) -> None:

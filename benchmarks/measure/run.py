@@ -23,7 +23,7 @@ from benchmarks.measure.jobs import (
     UsesJob,
     clean,
 )
-from benchmarks.measure.process import Child, Gone, Lazily, TimedOut, child
+from benchmarks.measure.process import Child, Enter, Gone, Lazily, TimedOut, child
 
 Report = Callable[[str, int, int], None]
 """(phase, done, total): how far a job is."""
@@ -32,10 +32,16 @@ FAILURES = ("skipped", "diverged", "out_of_memory", "killed", "failed")
 Outcome = Fitted | Answers | Uses | Found | Failure
 
 
-def measure(job: Job, report: Report = lambda phase, done, total: None) -> Outcome:
-    """Do one job in a process of its own and say what came of it. Whatever happens in there, this returns."""
+def measure(job: Job, report: Report = lambda phase, done, total: None, enter: Enter | None = None) -> Outcome:
+    """Do one job in a process of its own and say what came of it. Whatever happens in there, this returns.
+
+    Args:
+        job: what is to be done.
+        report: told how far it is.
+        enter: what its process does first (`process.child`).
+    """
     target, listen = _KINDS[type(job)]
-    with child(Lazily(target), job, job.setting.limit) as process:
+    with child(Lazily(target), job, job.setting.limit, enter) as process:
         try:
             outcome = listen(process, report)
         except TimedOut as error:

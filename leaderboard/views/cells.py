@@ -72,15 +72,18 @@ def shown(board: Board, *, with_task: bool | None = None) -> Shown:
     """The board as text. ``with_task``: whether rows name their task; None: where there are several."""
     rows, chosen = board.rows, board.columns
     several = len({row.task for row in rows}) > 1 if with_task is None else with_task
-    head = [*(["task"] if several else []), "method", "n", *(one.title for one in chosen)]
+    with_state = any(row.state != "own" for row in rows)
+    head = [*(["task"] if several else []), "method", *(["state"] if with_state else []), "n"]
+    head += [one.title for one in chosen]
     remarks = [_remarks(row) for row in rows]
     every = list(dict.fromkeys(note for notes in remarks for note in notes))
     body = []
     for row, notes in zip(rows, remarks, strict=True):
         numbers = ",".join(str(every.index(note) + 1) for note in notes)
         cells = [_cell(row, one, board.against) for one in chosen]
-        names = [*([Cell(plain(row.task))] if several else []), Cell(plain(row.method), "", numbers), Cell(str(row.n))]
-        body.append(Line([*names, *cells], row.ranked))
+        names = [*([Cell(plain(row.task))] if several else []), Cell(plain(row.method), "", numbers)]
+        names += [Cell(row.state)] if with_state else []
+        body.append(Line([*names, Cell(str(row.n)), *cells], row.ranked))
     return Shown([plain(name) for name in head], body, every, _legend(board), len(head) - len(chosen) - 1)
 
 

@@ -10,7 +10,7 @@ from leaderboard.statistics import Interval
 from leaderboard.table import Board
 from leaderboard.views.text import plain
 
-FIELDS = ("task", "method", "n", "ranked", "reason")
+FIELDS = ("task", "method", "n", "ranked", "reason", "state")
 _FORMULA = tuple("=+-@＝＋－＠")
 
 
@@ -28,7 +28,7 @@ def as_csv(board: Board) -> str:
     writer.writerow([*FIELDS, "notes", *map(escaped, head)])
     for row in board.rows:
         cells = [cell for one in board.columns for cell in _cells(row.metrics[one.key])]
-        names = [escaped(row.task), escaped(row.method), row.n, row.ranked, escaped(row.reason)]
+        names = [escaped(row.task), escaped(row.method), row.n, row.ranked, escaped(row.reason), row.state]
         writer.writerow([*names, escaped("; ".join(row.notes)), *cells])
     return text.getvalue().rstrip("\n")
 

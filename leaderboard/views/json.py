@@ -33,6 +33,7 @@ def _row(row: Row) -> dict[str, Any]:
         "n": row.n,
         "ranked": row.ranked,
         "reason": row.reason,
+        "state": row.state,
         "notes": list(row.notes),
         "cost_rounds": row.rounds,
         "best": sorted(row.top),
