@@ -73,11 +73,11 @@ def shown(chromium, page_path: Path, hash: str, paint: float) -> None:
         context = chromium.new_context(viewport={"width": 1280, "height": 900})
         page = context.new_page()
         page.goto(page_path.as_uri() + hash)
-        page.wait_for_function("document.documentElement.dataset.ready")
+        page.wait_for_selector("html[data-ready]", state="attached")
         ready.append(page.evaluate("performance.getEntriesByType('navigation')[0].domComplete") / 1000)
         page.wait_for_timeout(200)
         paints.append(page.evaluate(FIRST_PAINT) / 1000)
-        page.wait_for_function("document.documentElement.dataset.warm")
+        page.wait_for_selector("html[data-warm]", state="attached", timeout=120_000)
         for key in ("ece", "accuracy", "nll"):
             click = f"() => document.querySelector('th[data-key={key}] button').click()"
             sorts.append(page.evaluate(f"({SETTLED})({click})") / 1000)

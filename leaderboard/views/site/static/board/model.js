@@ -41,8 +41,8 @@ const Model = (() => {
     board.byKey = new Map(board.columns.map((one) => [one.key, one]));
     board.tasks = raw.tasks.map((task) => {
       const made = { ...task, p: new Map() };
-      made.rows = task.rows.map((one) => {
-        const { values, ...rest } = one, row = new Row(rest, board, task);
+      made.rows = task.rows.map((one, place) => {
+        const { values, ...rest } = one, row = new Row({ ...rest, place }, board, task);
         board.raw.set(row, values);
         return row;
       });
@@ -58,9 +58,11 @@ const Model = (() => {
 
   /* p of the paired test of two rows; no bound changes it, so it is kept. */
   function pairP(task, column, a, b) {
-    const key = `${column.key}\n${a.name}\n${b.name}`;
-    if (!task.p.has(key)) task.p.set(key, Stats.pairedP(a.values(column), b.values(column)));
-    return task.p.get(key);
+    const n = task.rows.length, at = Math.min(a.place, b.place) * n + Math.max(a.place, b.place);
+    if (!task.p.has(column.key)) task.p.set(column.key, new Float64Array(n * n).fill(-1));
+    const kept = task.p.get(column.key);
+    if (kept[at] === -1) kept[at] = Stats.pairedP(a.values(column), b.values(column));
+    return kept[at];
   }
 
   /* Row -> "top", "worse", "rough" or "" of a column, among the rows that are within the bounds. */
@@ -72,10 +74,7 @@ const Model = (() => {
       const byName = new Map(ranked.map((row) => [row.name, row]));
       const sources = new Set(column.ratio ? ranked.map((row) => row.source) : ["seeds"]);
       const values = new Map(ranked.map((row) => [row.name, row.values(column)]));
-      const found = Stats.marks(values, column.better, sources, (a, b) => {
-        const [x, y] = a < b ? [a, b] : [b, a];
-        return pairP(task, column, byName.get(x), byName.get(y));
-      });
+      const found = Stats.marks(values, column.better, sources, (a, b) => pairP(task, column, byName.get(a), byName.get(b)));
       top = (row) => found.top.has(row.name);
       worse = (row) => found.worse.has(row.name);
     } else {

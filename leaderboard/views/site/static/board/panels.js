@@ -89,8 +89,9 @@ const Panels = (() => {
     if (columns.some((one) => one.ood)) lines.push("near, far: mean over those OOD sets, scored by maximum probability unless another score is named.");
     const rounds = [...new Set(seen.map((one) => one.row.rounds).filter(Boolean))].sort((a, b) => a - b);
     if (columns.some((one) => one.ratio) && rounds.length) lines.push(`×MAP: alternated with MAP in one process (ivi cost), median of ${rounds.join(" or ")} rounds ± half of the quartiles' distance, drawn on a logarithmic scale.`);
-    if (seen.some((one) => one.marks.includes("rough"))) lines.push("~: ratio to MAP of the same seed, of separate runs, with whatever else the machine did then.");
-    if (seen.some((one) => one.marks.includes("top"))) lines.push("Shaded and bold: the best group; ▾: told to be worse (paired t tests, 95 %, Holm over all pairs); neither: not told apart, at too wide a spread.");
+    const isRough = (row) => !row.rounds && columns.some((one) => one.ratio && row.cells[one.index]);
+    if (seen.some((one) => isRough(one.row))) lines.push("~: ratio to MAP of the same seed, of separate runs, with whatever else the machine did then.");
+    if (seen.slice(0, 60).some((one) => one.marks.includes("top"))) lines.push("Shaded and bold: the best group; ▾: told to be worse (paired t tests, 95 %, Holm over all pairs); neither: not told apart, at too wide a spread.");
     if (view.bounds.size) lines.push("Rows over a bound are grey and below the others; the best group is then that of the rows within.");
     for (const task of Table.tasksOf(view)) {
       const shown = columns.filter((one) => one.key in task.detectable).map((one) => `${one.title.replace(/ [↑↓]$/, "")} ${Text.general(task.detectable[one.key], 2)}`);

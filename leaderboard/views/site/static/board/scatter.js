@@ -2,7 +2,7 @@
 /* Cost against quality, live: axes of the reader's choice, intervals as crosses, the front as a line. */
 const Scatter = (() => {
   const { make, svg, find } = Dom;
-  const WIDTH = 560, HEIGHT = 400, EDGE = { left: 62, right: 18, top: 14, bottom: 48 };
+  const WIDTH = 560, HEIGHT = 400, EDGE = { left: 72, right: 18, top: 14, bottom: 48 };
   const SHAPES = [d3.symbolCircle, d3.symbolSquare, d3.symbolTriangle, d3.symbolDiamond, d3.symbolCross, d3.symbolStar, d3.symbolWye];
 
   const costly = (column) => column.ratio || column.groups.includes("cost");
@@ -60,7 +60,7 @@ const Scatter = (() => {
     const across = d3.axisBottom(scale).ticks(5, "~r"), [low, high] = scale.domain();
     if (isAcross && high / low < 8) across.tickValues(d3.ticks(low, high, 5)).tickFormat(d3.format("~r"));
     d3.select(node).call(isAcross ? across : d3.axisLeft(scale).ticks(6));
-    const place = isAcross ? { x: (EDGE.left + WIDTH - EDGE.right) / 2, y: 38, "text-anchor": "middle" } : { x: -(EDGE.top + HEIGHT - EDGE.bottom) / 2, y: -46, transform: "rotate(-90)", "text-anchor": "middle" };
+    const place = isAcross ? { x: (EDGE.left + WIDTH - EDGE.right) / 2, y: 38, "text-anchor": "middle" } : { x: -(EDGE.top + HEIGHT - EDGE.bottom) / 2, y: -56, transform: "rotate(-90)", "text-anchor": "middle" };
     node.append(svg("text", { ...place, class: "title" }, column.title));
     return node;
   }

@@ -17,10 +17,14 @@ const Table = (() => {
     const seen = [], first = [], later = [];
     for (const task of tasksOf(view)) {
       const kept = task.rows.filter((row) => Model.holds(row, bounds)), inside = new Set(kept);
-      const marked = columns.map((column) => Model.marks(task, column, kept, bounds.length > 0));
+      let marked = null; // of a task that nobody sees yet they are asked for later, or by a download
+      const marksOf = (row) => {
+        marked ??= columns.map((column) => Model.marks(task, column, kept, bounds.length > 0));
+        return marked.map((one) => one.get(row) ?? "");
+      };
       const order = Model.sorted(task.rows, sort, view.reverse);
       const lines = [...order.filter((row) => inside.has(row)), ...order.filter((row) => !inside.has(row))].map((row) => ({
-        row, isInside: inside.has(row), marks: marked.map((one) => one.get(row) ?? ""),
+        row, isInside: inside.has(row), get marks() { return marksOf(row); },
         isFound: !view.search || row.text.includes(view.search.toLowerCase()),
       }));
       seen.push(...lines.filter((one) => one.isFound));
