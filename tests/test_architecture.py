@@ -15,6 +15,7 @@ APART = ("speed", "studies")
 """Below `benchmarks`: for those who work on the program; not installed."""
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "speed" not in path.parts)
 METHODS = ("map", "deep_ensemble", "batch_ensemble", "masksembles", "mc_dropout", "laplace", "kl_vi", "implicit_vi")
+METHODS += ("last_layer_vi", "vbll", "sngp", "ddu")
 FORBIDDEN = {
     "ivi": {"baselines", "benchmarks", "leaderboard", "timm", "datasets", "pandas", "pydantic"},
     "baselines": {"benchmarks", "leaderboard"},
