@@ -75,7 +75,7 @@ LOOKS: Mapping[str, Look] = {
     "ddu": Look(_SKY, "$D$", LINES[3]),
     "laplace": Look(_PURPLE, "v", LINES[4]),
     "laplace_all": Look(_PURPLE, "<", LINES[1]),
-    "last_layer_vi": Look(_RED, "$L$", LINES[5]),
+    "last_layer_vi": Look(_RED, "$N$", LINES[5]),
     "vbll": Look(_PURPLE, "$V$", LINES[2]),
     "laplace_validation": Look(_PURPLE, "$v$", LINES[0]),
     "laplace_full": Look(_PURPLE, "$F$", LINES[3]),
@@ -87,7 +87,7 @@ LOOKS: Mapping[str, Look] = {
     "implicit_vi_shared": Look(_GREEN, "D", LINES[2]),
     "implicit_vi_published": Look(_GREEN, "$P$", LINES[0]),
     "implicit_vi_per_example": Look(_ORANGE, "d", LINES[0]),
-    "implicit_vi_last": Look(_ORANGE, "$I$", LINES[5]),
+    "implicit_vi_last": Look(_ORANGE, "$J$", LINES[5]),
     "implicit_vi_fast": Look(_ORANGE, "X", LINES[2]),
     "implicit_vi_w2": Look(_ORANGE, "H", LINES[3]),
 }
