@@ -50,6 +50,8 @@ class AllWeights(nn.Module):
         size = sum(p.numel() for p in self.model.parameters())
         if method.structure == "full" and size > LARGEST_FULL:
             raise Unsupported(f"a full posterior of {size} weights has {size}² numbers: use structure=kron or diag")
+        if method.prior_precision == "validation":
+            raise Unsupported("prior_precision=validation is for the last layer: use subset=last_layer or marglik")
         if method.predictive == "glm" and size * self.likelihood.outputs > 8 * JACOBIAN_NUMBERS:
             numbers = f"{size} x {self.likelihood.outputs}"
             raise Unsupported(f"one example's Jacobian has {numbers} numbers: use subset=last_layer or predictive=nn")

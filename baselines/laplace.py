@@ -25,7 +25,8 @@ class Laplace:
         predictive: ``glm`` linearizes the network; ``nn`` draws weights. In the last layer both are the same.
         link: how Gaussian outputs become one prediction under ``glm``: ``probit`` (one member; of a real number, the
             function's variance is added to the noise's) or ``mc`` (draws).
-        prior_precision: ``marglik`` maximises the marginal likelihood on the training set; a number is used as it is.
+        prior_precision: ``marglik`` maximises the marginal likelihood on the training set; ``validation`` minimises the
+            NLL of the validation set (last layer only); a number is used as it is.
         draws: members under ``nn`` or ``mc``.
     """
 
@@ -33,7 +34,7 @@ class Laplace:
     structure: Literal["diag", "kron", "full"] = "kron"
     predictive: Literal["glm", "nn"] = "glm"
     link: Literal["probit", "mc"] = "probit"
-    prior_precision: Annotated[float, Gt(0)] | Literal["marglik"] = "marglik"
+    prior_precision: Annotated[float, Gt(0)] | Literal["marglik", "validation"] = "marglik"
     draws: Annotated[int, Ge(1)] = 32
 
     map_equivalent = {"prior_precision": 1e12}

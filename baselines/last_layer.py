@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from baselines.heads import features_and_outputs, find_head
 from baselines.likelihood import LOG_VARIANCE, Likelihood
+from baselines.prior_precision import GRID, tuned
 from baselines.protocol import Problem, Unsupported
 from baselines.train import Diverged
 
@@ -33,7 +34,7 @@ class Choices(Protocol):
     @property
     def predictive(self) -> Literal["glm", "nn"]: ...  # noqa: D102
     @property
-    def prior_precision(self) -> float | Literal["marglik"]: ...  # noqa: D102
+    def prior_precision(self) -> float | Literal["marglik", "validation"]: ...  # noqa: D102
     @property
     def draws(self) -> int: ...  # noqa: D102
     @property
@@ -90,28 +91,6 @@ class LastLayer(nn.Module, ABC):
     def tune_prior(self, weights: Tensor) -> None:
         """Set the prior precision to the one of greatest marginal likelihood; see `tuned`."""
         self.prior_precision.copy_(tuned(self.values, weights))
-
-
-def tuned(values: Tensor, weights: Tensor, steps: int = 100, lr: float = 0.1) -> Tensor:
-    """The prior precision that maximises Laplace's marginal likelihood, by Adam from 1 as in laplace-torch.
-
-    Args:
-        values: all eigenvalues of the GGN, any shape.
-        weights: MAP weights, as many numbers.
-        steps: of Adam.
-        lr: of Adam, on the logarithm.
-    """
-    with torch.inference_mode(False), torch.enable_grad():
-        values, norm = values.detach().clone(), weights.detach().clone().square().sum()
-        log_precision = torch.zeros((), dtype=values.dtype, device=values.device, requires_grad=True)
-        adam = torch.optim.Adam([log_precision], lr=lr)
-        for _ in range(steps):
-            adam.zero_grad()
-            precision = log_precision.exp()
-            logdet = (values + precision).log().sum() - values.numel() * log_precision
-            (0.5 * (logdet + precision * norm)).backward()
-            adam.step()
-    return log_precision.detach().exp()
 
 
 class Diagonal(LastLayer):
@@ -283,8 +262,22 @@ class LastLayerPredictor(nn.Module):
         posterior.fit((features_and_outputs(self.model, head, x) for x, _ in batches), self.likelihood)
         if self.method.prior_precision == "marglik":
             posterior.tune_prior(torch.cat([p.flatten() for p in head.parameters()]))
+        elif self.method.prior_precision == "validation":
+            self._minimise_validation_loss(problem)
         else:
             posterior.prior_precision.fill_(cast(float, self.method.prior_precision))
+
+    def _minimise_validation_loss(self, problem: Problem) -> None:
+        """Set the prior precision to that of `GRID` whose closed form loses least on the validation examples."""
+        batches = list(problem.validation.ordered(problem.recipe.batch_size))
+        seen = [(*features_and_outputs(self.model, self._head[0], x), y) for x, y in batches]
+
+        def loss(precision: float) -> float:
+            self.posterior.prior_precision.fill_(precision)
+            forms = ((closed_form(self.likelihood, mean, self.posterior.variance(z)), y) for z, mean, y in seen)
+            return sum(float(self.likelihood.loss(outputs, y)) * len(y) for outputs, y in forms)
+
+        self.posterior.prior_precision.fill_(min(GRID, key=loss))
 
     def _deviations(self, draws: int) -> Tensor:
         """Deviations of the head's weights, drawn at the first prediction and kept: the same for every batch."""

@@ -16,6 +16,7 @@ from baselines.laplace import Laplace
 from baselines.last_layer import STRUCTURES, closed_form
 from baselines.likelihood import Categorical, Gaussian
 from baselines.map import MAP
+from baselines.prior_precision import GRID
 from baselines.protocol import Unsupported
 from baselines.train import Diverged
 
@@ -278,3 +279,21 @@ def test_the_map_fit_that_is_taken_over_is_left_as_it_was():
     Laplace().fit(shared)
     assert all(torch.equal(value, fit.state_dict()[name]) for name, value in before.items())
     assert STRUCTURES.keys() == {"diag", "kron", "full"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("structure", ["diag", "kron", "full"])
+def test_a_prior_precision_chosen_on_validation_loses_least_there_of_all_that_are_tried(structure, kind):
+    given = problem(kind, **SHORT)
+    chosen = Laplace(structure=structure, prior_precision="validation").fit(given)
+    x, y = given.validation.x, given.validation.y
+    found, losses = given.likelihood.loss(chosen.outputs(x)[0], y).item(), []
+    for precision in GRID:
+        chosen.posterior.prior_precision.fill_(precision)
+        losses.append(given.likelihood.loss(chosen.outputs(x)[0], y).item())
+    assert found == pytest.approx(min(losses), rel=1e-5) and max(losses) > 1.01 * min(losses)
+
+
+def test_a_prior_precision_of_all_weights_is_not_chosen_on_validation():
+    with pytest.raises(Unsupported, match="subset=last_layer"):
+        Laplace(subset="all", prior_precision="validation").fit(problem(**SHORT))
