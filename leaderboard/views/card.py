@@ -14,7 +14,7 @@ from leaderboard.card import Card, Knob
 from leaderboard.columns import Column
 from leaderboard.store import write_once
 from leaderboard.views import style
-from leaderboard.views.cells import shown
+from leaderboard.views.cells import ROUGH, shown
 from leaderboard.views.markdown import as_markdown, escaped
 
 COLUMNS = {
@@ -75,7 +75,8 @@ def draw(card: Card, path: Path) -> list[Path]:
             axes.set_ylabel(column.title)
             _limit(axes, card, [column])
         _limit(grid[-1, 0], card, costs)
-        grid[-1, 0].set_ylabel("cost ×MAP ↓")
+        rough = "" if any(row.rounds for row in card.board.rows) else ROUGH
+        grid[-1, 0].set_ylabel(f"{rough}cost ×MAP ↓")
         figure.legend(handles=_handles(card, costs), loc="outside lower center", ncols=2 if count == 1 else 4)
     return style.files(path)
 
@@ -96,6 +97,7 @@ def _cost(axes: Axes, card: Card, knob: Knob, costs: Sequence[Column]) -> None:
     axes.axhline(1.0, color=_GREY, linewidth=0.8, linestyle="--", zorder=1)
     for column in costs:
         _points(axes, card, knob, column, *_COST_LOOK[column.key])
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 

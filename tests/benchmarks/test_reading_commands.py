@@ -14,7 +14,7 @@ from baselines.names import UserError
 from benchmarks.commands.board import commands
 from benchmarks.documents import filled
 from leaderboard.plan import write_plan
-from leaderboard.scores import Scores
+from leaderboard.scores import METRICS_VERSION, Scores
 from leaderboard.store import PREDICTIONS, SCORES, beside, path_of, read
 
 
@@ -105,7 +105,7 @@ def test_missing_and_outdated_scores_are_made_and_others_left(copy):
     first, second = sorted(copy.rglob(f"*{SCORES}"))[:2]
     whole = first.read_text()
     first.unlink()
-    second.write_text(second.read_text().replace('"metrics_version": 2', '"metrics_version": 1'))
+    second.write_text(second.read_text().replace(f'"metrics_version": {METRICS_VERSION}', '"metrics_version": 1'))
     assert "no scores yet" in run("table", "-o", copy).stdout
     assert "2 runs scored" in run("score", copy).stdout and first.read_text() == whole
     assert "0 runs scored" in run("score", copy).stdout
