@@ -153,7 +153,7 @@ class _Made:
     def add(self, one: Result, name: str, stamp: bytes) -> None:
         """Take one in, unless its values have no JSON: NaN in a configuration, a file whose name is no text."""
         own = {key: getattr(one, key) for key in _OWN}
-        own["cost"] = one.cost and dict(one.cost)
+        own["cost"] = one.cost and vars(one.cost)
         layout, shared = one.metrics.layout, {key: getattr(one, key) for key in _Shared.model_fields}
         alike = id(shared.pop("identity")), repr(shared)
         try:
@@ -167,7 +167,7 @@ class _Made:
         except ValueError:
             return
         self._stamps.append(stamp)
-        self._numbers.extend(number for row in one.metrics.values() for number in row.values())
+        self._numbers.extend(one.metrics.in_a_row())
 
     def data(self) -> bytes:
         """The bytes of the index: digest of what follows, length of the header, header, stamps, numbers."""
@@ -210,5 +210,8 @@ def _stamp(entry: os.DirEntry[str]) -> bytes:
         return _NO_FILE
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
