@@ -130,8 +130,8 @@ class Index:
         for one in results:
             stamp = self._stamp_of(one.file)
             times = [time for _, *times, _ in _STAMP.iter_unpack(stamp) for time in times]
-            is_whole = not one.is_history and (one.is_ok or one.status != "ok")
-            if is_whole and not stamp.startswith(_NO_FILE) and now - max(times) > SETTLED:
+            is_whole = one.status != "ok" or (one.is_ok and not stamp.endswith(_NO_FILE))
+            if is_whole and not one.is_history and not stamp.startswith(_NO_FILE) and now - max(times) > SETTLED:
                 made.add(one, one.file.removeprefix(self._above), stamp)
         try:
             write_once(self.path, made.data(), replace=True)
