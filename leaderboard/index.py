@@ -131,8 +131,8 @@ class Index:
         for one in results:
             stamp = self._stamp_of(one.file)
             times = [time for _, *times, _ in _STAMP.iter_unpack(stamp) for time in times]
-            is_whole = not one.is_history and (one.is_ok or one.status != "ok")
-            if is_whole and not stamp.startswith(_NO_FILE) and now - max(times) > SETTLED:
+            is_whole = one.status != "ok" or (one.is_ok and not stamp.endswith(_NO_FILE))
+            if is_whole and not one.is_history and not stamp.startswith(_NO_FILE) and now - max(times) > SETTLED:
                 made.add(one, one.file.removeprefix(self._above), stamp)
         try:
             write_once(self.path, made.data(), replace=True)
@@ -154,7 +154,7 @@ class _Made:
     def add(self, one: Result, name: str, stamp: bytes) -> None:
         """Take one in, unless its values have no JSON: NaN in a configuration, a file whose name is no text."""
         own = {key: getattr(one, key) for key in _OWN}
-        own["cost"] = one.cost and dict(one.cost)
+        own["cost"] = one.cost and vars(one.cost)
         layout, shared = one.metrics.layout, {key: getattr(one, key) for key in _Shared.model_fields}
         alike = id(shared.pop("identity")), repr(shared)
         try:
@@ -168,7 +168,7 @@ class _Made:
         except ValueError:
             return
         self._stamps.append(stamp)
-        self._numbers.extend(number for row in one.metrics.values() for number in row.values())
+        self._numbers.extend(one.metrics.in_a_row())
 
     def data(self) -> bytes:
         """The bytes of the index: digest of what follows, length of the header, header, stamps, numbers."""
@@ -211,5 +211,8 @@ def _stamp(entry: os.DirEntry[str]) -> bytes:
         return _NO_FILE
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()

@@ -35,6 +35,10 @@ class Packed(Mapping[str, Mapping[str, float]]):
         place = self.layout.get(name, _NOTHING).get(key)
         return None if place is None else self.numbers[self.start + place]
 
+    def in_a_row(self) -> Sequence[float]:
+        """All numbers, in the order of their places."""
+        return self.numbers[self.start : self.start + size(self.layout)]
+
     def __getitem__(self, name: str) -> Mapping[str, float]:
         return {key: self.numbers[self.start + place] for key, place in self.layout[name].items()}
 
