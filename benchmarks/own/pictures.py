@@ -107,9 +107,11 @@ def _item(path: Path, folder: Path, ours: dict[str, str], with_splits: bool) -> 
 
 
 def _is_utf8(path: Path) -> bool:
-    return printable(str(path)).isascii() or str(path).encode(errors="replace") == str(path).encode(
-        errors="surrogateescape"
-    )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _empty_folders(folder: Path, splits: dict[str, str], seen: Survey) -> Iterator[str]:
