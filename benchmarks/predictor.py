@@ -60,7 +60,7 @@ class SavedPredictor:
         """What its inputs are."""
         return _spec(self.about)
 
-    def predict(self, given: Sequence[str | Path] | pd.DataFrame) -> pd.DataFrame:
+    def predict(self, given: str | Path | Sequence[str | Path] | pd.DataFrame) -> pd.DataFrame:
         """What is predicted of new inputs: one row each.
 
         Args:
@@ -75,7 +75,7 @@ class SavedPredictor:
         Raises:
             DataError: an input cannot be read; the message names it.
         """
-        names, inputs = read_newcomers(given, self.spec, self.about.fills)
+        names, inputs = read_newcomers([given] if isinstance(given, str | Path) else given, self.spec, self.about.fills)
         found = self.answers(inputs)
         rows = _classes(found, self.about) if isinstance(found, Categorical) else _numbers(found, self.about)
         rows.insert(0, "input", names)

@@ -16,8 +16,6 @@ from benchmarks.data.schema import printable
 
 FEWEST = 30
 """Examples from which a training, a validation and a test set can be cut."""
-STEPS = 1500
-"""Steps of training that a suggested recipe aims at."""
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation", "eval")
 
 
@@ -103,9 +101,9 @@ def cut(splits: Mapping[str, int]) -> dict[str, int]:
     return {"train": total - validation - test, "validation": validation, "test": test}
 
 
-def epochs(train: int, batch_size: int, most: int) -> int:
-    """Passes over ``train`` examples for about `STEPS` steps, 5 at least and ``most`` at most."""
-    return min(most, max(5, math.ceil(STEPS / max(1, train // batch_size))))
+def epochs(train: int, batch_size: int, steps: int, most: int) -> int:
+    """Passes over ``train`` examples for about ``steps`` steps: 5 at least, ``most`` at most."""
+    return min(most, max(5, math.ceil(steps / max(1, train // batch_size))))
 
 
 def slug(text: str) -> str:

@@ -20,8 +20,10 @@ from benchmarks.data.sources.pictures import FORMATS, as_shape, open_picture
 from benchmarks.data.spec import DataError, ImageSpec
 from benchmarks.own.look import Found, about_classes, cut, epochs, listed, slug, which_split
 
-SIDES = (32, 64)
-"""Pixels of suggested squares: what a small network takes in minutes on a CPU."""
+SIDE, LARGEST = 32, 64
+"""Pixels of the suggested square, and of small pictures of one size that are taken as they are."""
+STEPS, MOST = 600, 40
+"""Steps of training that the suggested recipe aims at, and passes over the data at most."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,11 @@ def _item(path: Path, folder: Path, ours: dict[str, str], with_splits: bool) -> 
 
 
 def _is_utf8(path: Path) -> bool:
-    return printable(str(path)).isascii() or str(path).encode(errors="replace") == str(path).encode(
-        errors="surrogateescape"
-    )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _empty_folders(folder: Path, splits: dict[str, str], seen: Survey) -> Iterator[str]:
@@ -162,12 +166,10 @@ def _head(item: Item) -> tuple[tuple[int, int], str] | None:
 
 def _shape(sizes: Counter[tuple[int, int]], channels: int) -> tuple[tuple[int, int, int], bool]:
     """The shape to read pictures in, and whether each has it already."""
-    if len(sizes) == 1 and max(next(iter(sizes))) <= SIDES[-1] and min(next(iter(sizes))) >= 8:
-        width, height = next(iter(sizes))
+    width, height = next(iter(sizes))
+    if len(sizes) == 1 and 8 <= min(width, height) <= max(width, height) <= LARGEST:
         return (channels, height, width), True
-    shorter = sorted(min(size) for size in sizes.elements())
-    side = next((side for side in SIDES if shorter[len(shorter) // 2] <= 1.25 * side), SIDES[-1])
-    return (channels, side, side), False
+    return (channels, SIDE, SIDE), False
 
 
 def _read(items: Iterable[Item], seen: Survey) -> None:
@@ -212,7 +214,7 @@ def found_of(name: str, title: str, seen: Survey, source: dict[str, Any], odd: l
         raise UserError(f"one class ({classes[0]!r}): at least two are needed, each a folder of pictures")
     splits = {split: sum(counts.values()) for split, counts in seen.counts.items()}
     train = cut(splits)["train"]
-    arguments = {"stride": 2} if max(seen.shape[1:]) > 40 else {}
+    arguments = {"stride": 2} if max(seen.shape[1:]) > 16 else {}
     data = {
         "title": title,
         "licence": "unknown",
@@ -231,7 +233,13 @@ def found_of(name: str, title: str, seen: Survey, source: dict[str, Any], odd: l
     sizes = ", ".join(f"{split} {count:,}" for split, count in splits.items())
     counts = sum(seen.counts.values(), Counter())
     facts = [f"pictures of {' x '.join(map(str, seen.shape))}, {len(classes)} classes: {listed(classes, 8)}", sizes]
-    recipe = {"epochs": epochs(train, 32, 40), "batch_size": 32, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9}
+    recipe = {
+        "epochs": epochs(train, 32, STEPS, MOST),
+        "batch_size": 32,
+        "optimizer": "sgd",
+        "lr": 0.05,
+        "momentum": 0.9,
+    }
     recipe |= {"weight_decay": 5e-4, "warmup": 0.1, "schedule": "cosine", "clip_norm": 1.0}
     odd = [*odd, *seen.odd, *about_classes(counts)]
     return Found(name, data, splits, {"name": "resnet_small", "arguments": arguments}, recipe, facts, odd)

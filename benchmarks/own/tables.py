@@ -19,6 +19,8 @@ from benchmarks.own.look import Found, about_classes, cut, epochs, listed, slug,
 if TYPE_CHECKING:
     import pandas as pd
 
+STEPS, MOST = 1500, 60
+"""Steps of training that the suggested recipe aims at, and passes over the data at most."""
 USUAL = ("target", "label", "labels", "class", "y", "species", "outcome")
 MOST_LEVELS = 50
 """A text column of more is free text, or names of rows."""
@@ -95,7 +97,13 @@ def _model(splits: dict[str, int]) -> dict[str, Any]:
 def _recipe(splits: dict[str, int]) -> dict[str, Any]:
     train = cut(splits)["train"]
     size = 20 if train < 1000 else 64 if train < 20_000 else 256
-    recipe = {"epochs": epochs(train, size, 60), "batch_size": size, "optimizer": "sgd", "lr": 0.02, "momentum": 0.9}
+    recipe = {
+        "epochs": epochs(train, size, STEPS, MOST),
+        "batch_size": size,
+        "optimizer": "sgd",
+        "lr": 0.02,
+        "momentum": 0.9,
+    }
     return recipe | {"weight_decay": 5e-3, "warmup": 0.1, "schedule": "cosine", "clip_norm": 1.0}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,6 +62,7 @@ class GaussianProcess:
 
     def fit(self, problem: Problem) -> Process:
         """Choose the kernel's numbers by the marginal likelihood."""
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
@@ -71,7 +73,9 @@ class GaussianProcess:
         ]
         x, y = x[chosen], y[chosen]
         kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF([3.0] * x.shape[1], (1e-2, 1e4)) + WhiteKernel(0.5, (1e-4, 1e1))
-        fitted: Any = GaussianProcessRegressor(kernel, random_state=0, alpha=1e-8).fit(x.numpy(), y.numpy())
+        with warnings.catch_warnings():  # the scale of a feature that says nothing runs to its bound
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted: Any = GaussianProcessRegressor(kernel, random_state=0, alpha=1e-8).fit(x.numpy(), y.numpy())
         size, scales, noise = (
             part.numpy() for part in torch.tensor(fitted.kernel_.theta).exp().split([1, x.shape[1], 1])
         )

@@ -1,5 +1,6 @@
 """`ivi init`: what it writes can be run; what is odd is said; what cannot be learned from is one line."""
 
+import os
 import tomllib
 
 import datasets
@@ -221,6 +222,11 @@ def test_a_saved_data_set_of_pictures_and_one_of_rows_are_read_back(tmp_path):
         ("nowhere", lambda path: None, "is not there"),
         ("a.txt", lambda path: path.write_text("x"), "name a folder of pictures"),
         ("empty", lambda path: path.mkdir(), "no pictures there"),
+        (
+            "bytes",
+            lambda path: (folder_of(path) / "red" / os.fsdecode(b"\xff.png")).write_bytes(b""),
+            "is not UTF-8: rename",
+        ),
         ("one", lambda path: folder_of(path, ("red",), 40), "one class ('red'): at least two are needed"),
         ("few", lambda path: folder_of(path, count=3), "9 examples to train on: at least 30 are needed"),
         ("flat", lambda path: folder_of(path.parent / "flat", ("flat",)) and None, "CLASS/PICTURE"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -45,6 +45,7 @@ def table(rng, count):
     return frame
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(10, 60), st.integers(1, 60))
 def test_rows_are_encoded_and_standardized_as_scikit_learn_does_it(seed, training, others):
     rng = np.random.default_rng(seed)
