@@ -18,8 +18,8 @@ ELSEWHERE = {"speed", "submissions", "gallery"}
 SOURCES = sorted(
     path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if not ELSEWHERE & set(path.parts)
 )
-METHODS = """map deep_ensemble batch_ensemble masksembles mc_dropout laplace kl_vi last_layer_vi vbll sngp ddu implicit_vi
-swag sgld sghmc ivon checkpoint_ensemble label_smoothing mixup""".split()
+METHODS = """map deep_ensemble batch_ensemble masksembles mc_dropout laplace kl_vi last_layer_vi vbll sngp ddu
+implicit_vi swag sgld sghmc ivon checkpoint_ensemble label_smoothing mixup""".split()
 FORBIDDEN = {
     "ivi": {"baselines", "benchmarks", "leaderboard", "timm", "datasets", "pandas", "pydantic"},
     "baselines": {"benchmarks", "leaderboard"},
