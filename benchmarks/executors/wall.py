@@ -154,6 +154,10 @@ class Enter:
         _drop_privileges(libc)
 
 
+class NoWall(Exception):
+    """Bubblewrap is here and could not build a wall; its own words."""
+
+
 def find_program() -> str | None:
     """Bubblewrap, if it is here and can build a wall."""
     program = shutil.which("bwrap")
@@ -168,12 +172,12 @@ def _inside(holder: subprocess.Popen, info: int) -> int:
     """The process that holds the namespaces, once all is mounted.
 
     Raises:
-        OSError: bubblewrap could not build them.
+        NoWall: bubblewrap could not build them.
     """
     assert holder.stdout is not None and holder.stderr is not None
     with os.fdopen(info) as file:
         if not holder.stdout.readline():
-            raise OSError(f"no wall could be built: {holder.stderr.read().decode(errors='replace').strip()}")
+            raise NoWall(holder.stderr.read().decode(errors="replace").strip()[:300])
         return int(json.loads(file.read())["child-pid"])
 
 

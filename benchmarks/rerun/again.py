@@ -16,7 +16,7 @@ from baselines.names import UserError
 from baselines.spec import MethodSpec, parse
 from benchmarks.data.spec import Builtin, Idx, Local, read_spec
 from benchmarks.executors.sandboxed import SandboxedExecutor
-from benchmarks.executors.wall import Wall, find_program, hidden_data
+from benchmarks.executors.wall import NoWall, Wall, find_program, hidden_data
 from benchmarks.machine import cache_folder, cores
 from benchmarks.measure.environment import ROOT, Stack
 from benchmarks.rerun.claims import Claim, claims_of
@@ -24,7 +24,6 @@ from benchmarks.rerun.make import Workshop
 from benchmarks.rerun.source import snapshot
 from benchmarks.rerun.task import Rerun
 from benchmarks.suite import load_task, names
-from leaderboard.record import RecordError
 from leaderboard.submission.findings import Finding, doubted, refused
 from leaderboard.submission.manifest import Manifest, bundle_digest, read_manifest
 
@@ -85,7 +84,9 @@ def rerun(
         manifest = read_manifest(bundle)
         with _scratch(bundle) as scratch, snapshot(bundle, manifest, scratch) as spec:
             return _all(bundle, manifest, spec, scratch, program, options, progress or (lambda words: None))
-    except (UserError, RecordError) as error:
+    except NoWall as error:
+        raise UserError(f"no sandbox could be built: {error}; review without one") from None
+    except (UserError, ValueError) as error:
         return [refused("rerun", "source", str(error), "submit the bundle as 'ivi submit' makes it")], _empty()
 
 
@@ -121,7 +122,10 @@ def _all(
             one = Rerun(
                 claim, load_task(claim.task), spec, parse("map"), shop, f"{digest}{options.salt}", options.fresh
             )
-            findings += one.judged(options.board)
+            try:
+                findings += one.judged(options.board)
+            except UserError as error:
+                findings.append(doubted("rerun", claim.task, str(error), "review it where it can be run"))
             report["tasks"][claim.task] = one.report
     done = [one["complete"] for one in report["tasks"].values()]
     report["complete"] = bool(done) and all(done) and len(done) == len(claims)

@@ -58,7 +58,12 @@ def _within(
 ) -> list[Finding]:
     findings, entry["tolerance"] = [], {}
     seeds = sorted(claim.base.keys() & bases.keys())
+    known = [theirs, *claim.method.values(), *(claim.base[seed] for seed in seeds)]
     for column, value in own.values.items():
+        if not all(column in one.values for one in known):
+            what = f"a run has no {_name(column)}"
+            findings.append(doubted("same-seed", where, what, "submit runs of the whole task"))
+            continue
         allowed = tolerance(
             [claim.base[seed].values[column] for seed in seeds],
             [bases[seed].values[column] for seed in seeds],
@@ -74,11 +79,16 @@ def _within(
 
 
 def comparable_values(claim: Claim, pairs: Sequence[Pair]) -> tuple[list[Values], list[Values]]:
-    """Claimed and fresh values: as they are where the machines are equal, else less those of MAP of the same seed."""
+    """Claimed and fresh values: as they are where the machines are equal, else less those of MAP of the same seed.
+
+    Without MAP of two seeds at least there is nothing to subtract.
+    """
     first = next(iter(claim.method.values())).record.environment
     if not differing(first, pairs[0][0].record.environment):
         return [one.values for one in claim.method.values()], [own.values for own, _ in pairs]
     both = [(own.values, claim.base[seed].values) for seed, own in claim.method.items() if seed in claim.base]
+    if len(both) < 2:
+        return [one.values for one in claim.method.values()], [own.values for own, _ in pairs]
     return [_less(*one) for one in both], [_less(own.values, base.values) for own, base in pairs]
 
 
@@ -159,7 +169,11 @@ def too_good(claim: Claim, board: Path) -> list[str]:
     found = []
     for set_name, metric in next(iter(claim.method.values())).values:
         values = {
-            label: {seed: float(sets[set_name][metric]) for seed, sets in by_seed.items() if metric in sets[set_name]}
+            label: {
+                seed: float(sets[set_name][metric])
+                for seed, sets in by_seed.items()
+                if metric in sets.get(set_name, {})
+            }
             for label, by_seed in rows.items()
         }
         sign = 1.0 if _higher(metric) else -1.0

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from baselines.names import UserError
 from baselines.seeds import derive_seed
 from baselines.spec import MethodSpec
-from benchmarks.measure.process import Lazily, child
+from benchmarks.measure.process import Gone, Lazily, TimedOut, child
 from benchmarks.prepare import Prepared, prepare, read
 from benchmarks.rerun import facts, traps
 from benchmarks.rerun.claims import Claim
@@ -102,9 +103,13 @@ class Rerun:
         pretrained = bool(self.task.model.arguments.get("pretrained"))
         job = (kind, prepared.folder, folder, derive_seed(kind, self.draw, self.task.name), not pretrained)
         with child(Lazily("benchmarks.rerun.copies:make_copy"), job, COPYING) as process:
-            process.receive()
+            try:
+                process.receive()
+            except (Gone, TimedOut) as error:
+                raise UserError(f"the process that copies its data {error}") from None
         found = read(folder)
-        assert found is not None
+        if found is None:
+            raise UserError("a copy of its data cannot be read back: is the disk full?")
         self._view(found)
         return found
 

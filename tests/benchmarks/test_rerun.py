@@ -1,5 +1,6 @@
 """Bundles run again: honest ones pass to the bit, whoever peeks, hides or is lucky is named with the reason."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -8,8 +9,16 @@ import pytest
 from bundles import SUITE, bundle_of, run_file
 from commands import ivi, ivi_apart
 
+from baselines.spec import parse
+from benchmarks.executors.sandboxed import SandboxedExecutor
 from benchmarks.executors.wall import find_program
+from benchmarks.measure.environment import Stack
 from benchmarks.rerun import rerun
+from benchmarks.rerun.claims import Claim, Claimed
+from benchmarks.rerun.make import Workshop
+from benchmarks.rerun.task import Rerun
+from benchmarks.suite import load_suite, load_task
+from leaderboard.shelf import PREDICTIONS, beside, read_all
 
 METHODS = Path(__file__).parent / "methods"
 PEEKING = METHODS / "peeking.py"
@@ -108,3 +117,23 @@ def test_source_that_is_not_what_the_manifest_names_is_not_run(records, tmp_path
     os.symlink(METHODS / "hostile.py", other / "source" / "hostile.py")
     assert [one.level for one in rerun(other)[0]] == ["refuse"]
     shutil.rmtree(other)
+
+
+@pytest.mark.parametrize("task", ["digits-mlp", "diabetes-mlp"])
+def test_no_built_in_method_is_accused(tmp_path, task):
+    suite = load_suite("smoke").model_copy(update={"tasks": (task,), "seeds": (0, 1, 2)})
+    (tmp_path / "suite.toml").write_text("\n".join(f"{key} = {json.dumps(v)}" for key, v in suite.model_dump().items()))
+    ivi("run", "suite.toml", cwd=tmp_path)
+    shelf = read_all(tmp_path / "results")
+    runs = {label: {} for label in suite.methods}
+    for record, path in zip(shelf.records, shelf.paths, strict=True):
+        if record.status == "ok":
+            runs[record.label][record.identity.seed] = Claimed(record, beside(path, PREDICTIONS).read_bytes())
+    with SandboxedExecutor(2, None, 2**34) as executor:
+        for label in (one for one in suite.methods if runs[one]):
+            folder = tmp_path / label
+            shop = Workshop(executor, folder, Stack.now(), 300.0, lambda words: None)
+            claim = Claim(task, runs[label], runs["map"])
+            one = Rerun(claim, load_task(task), parse(label), parse("map"), shop, label, 3)
+            findings = one.judged(tmp_path / "nothing published")
+            assert one.report["complete"] and not doubts(findings), (label, words(findings), one.report)
