@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,8 +72,8 @@ class Case:
         return {seed: one for seed, one in sorted(found.items()) if one.record.status == "ok" and one.sets}
 
 
-def case_of(bundle: Path, manifest: Manifest, truths: Mapping[str, Truth]) -> tuple[Case, list[Finding]]:
-    """Everything of the bundle that can be read, and what cannot."""
+def case_of(bundle: Path, manifest: Manifest, truths: Mapping[str, Truth]) -> tuple[list[Finding], Case]:
+    """What of the bundle cannot be read, and everything that can."""
     shelf = read_all(bundle / RECORDS)
     findings = list(_unread(bundle, shelf))
     seeds = required(truths, manifest.suite)
@@ -84,8 +85,8 @@ def case_of(bundle: Path, manifest: Manifest, truths: Mapping[str, Truth]) -> tu
         sets, found = _predictions(bundle, path, record)
         findings += found
         entries.append(Entry(path, path.relative_to(bundle).as_posix(), record, sets))
-    counting = {run: entry for run, entry in _latest(entries).items()}
-    return Case(bundle, manifest, tuple(entries), counting, {name: truths[name] for name in seeds}, seeds), findings
+    mine = {name: truths[name] for name in seeds}
+    return findings, Case(bundle, manifest, tuple(entries), _latest(entries), mine, seeds)
 
 
 def _unread(bundle: Path, shelf: Shelf) -> Iterator[Finding]:
@@ -107,19 +108,13 @@ def _predictions(bundle: Path, path: Path, record: Record) -> tuple[Sets, list[F
     if not file.is_file():
         return {}, [refused("predictions", where, "is not there", "a bundle holds its predictions")]
     data = file.read_bytes()
-    if _sha(data) != record.predictions.sha256 or len(data) != record.predictions.bytes:
+    if hashlib.sha256(data).hexdigest() != record.predictions.sha256 or len(data) != record.predictions.bytes:
         return {}, [refused("predictions", where, "is not the file that the record names", mend)]
     try:
         return parse_predictions(data, where), []
     except (ValueError, MemoryError, OverflowError) as error:
         what = str(error).removeprefix(f"{where}: ").partition("\n")[0][:300]
         return {}, [refused("predictions", where, what, mend)]
-
-
-def _sha(data: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()
 
 
 def _latest(entries: list[Entry]) -> dict[str, Entry]:

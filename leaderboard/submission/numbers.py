@@ -23,8 +23,8 @@ _SLACK = 1e-3
 Metrics = Mapping[str, Mapping[str, float]]
 
 
-def numbers(case: Case) -> tuple[dict[str, Metrics], list[Finding]]:
-    """Run id -> its metrics as they are computed here, of the runs that count; and what is wrong with the numbers."""
+def numbers(case: Case) -> tuple[list[Finding], dict[str, Metrics]]:
+    """What is wrong with the numbers; and run id -> metrics as they are computed here, of the runs that count."""
     metrics: dict[str, Metrics] = {}
     findings: list[Finding] = []
     for entry in case.entries:
@@ -39,7 +39,7 @@ def numbers(case: Case) -> tuple[dict[str, Metrics], list[Finding]]:
             findings += more
             if case.counting[entry.record.run_id] is entry:
                 metrics[entry.record.run_id] = computed
-    return metrics, findings
+    return findings, metrics
 
 
 def _sets(entry: Entry, truth: Truth) -> Iterator[Finding]:

@@ -43,14 +43,14 @@ def review(
     if manifest is None:
         return _verdict(findings)
     truth, published = read_truths() if truth is None else truth, published or Published()
-    found, case = _guarded(lambda: case_of(bundle, manifest, truth)[::-1], bundle)
+    found, case = _guarded(lambda: case_of(bundle, manifest, truth), bundle)
     findings += found
     if case is None:
         return _verdict(findings)
     known = frozenset({*published.codes, *codes})
     findings += _guarded(lambda: (list(identities(case, published.map_sources, known)), None), bundle)[0]
     with np.errstate(all="ignore"):  # a stranger's numbers; what comes of them is looked at
-        more, metrics = _guarded(lambda: numbers(case)[::-1], bundle)
+        more, metrics = _guarded(lambda: numbers(case), bundle)
         findings += more
         if not any(one.level == "refuse" for one in findings):  # numbers of what is refused are compared with nobody's
             findings += _guarded(lambda: (list(costs(case)), None), bundle)[0]

@@ -91,7 +91,7 @@ def keep_review(bundle: Path, verdict: Verdict, code: str | None, who: str, reru
     review = Review(
         bundle=bundle_digest(bundle),
         state=verdict.state,
-        findings=[Found(**_kept(one)) for one in verdict.findings],
+        findings=[Found.model_validate(_kept(one)) for one in verdict.findings],
         code=code,
         reviewer=who,
         at=_now(),

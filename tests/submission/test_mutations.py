@@ -19,6 +19,7 @@ from leaderboard.record import Record
 from leaderboard.scores import Scores
 from leaderboard.shelf import PREDICTIONS, beside
 from leaderboard.submission import review
+from leaderboard.submission.manifest import read_manifest
 from leaderboard.submission.rivals import Published
 
 FILES = sorted(path.relative_to(BUNDLE).as_posix() for path in BUNDLE.rglob("*") if path.is_file())
@@ -31,7 +32,7 @@ ODD = st.one_of(
     st.floats(),
 )
 QUICKLY = settings(
-    max_examples=int(os.environ.get("IVI_EXAMPLES", "50")),
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
@@ -108,7 +109,6 @@ def is_named(verdict):
     bit=st.integers(0, 7),
 )
 def test_any_change_of_any_file_is_refused_unless_it_is_sealed_anew(name, how, where, bit):
-
     def change(forger):
         path = forger.bundle / name
         content = bytearray(path.read_bytes())
@@ -117,7 +117,9 @@ def test_any_change_of_any_file_is_refused_unless_it_is_sealed_anew(name, how, w
             content[place] ^= 1 << bit
             path.write_bytes(content)
         elif how in ("cut", "grow", "empty"):
-            path.write_bytes({"cut": content[:place], "grow": content + b" ", "empty": b""}[how])
+            path.write_bytes(
+                {"cut": content[: min(place, len(content) - 2)], "grow": content + b"x", "empty": b""}[how]
+            )
         elif how == "moved":
             path.rename(path.with_name(f"x{path.name}"))
         else:
@@ -187,9 +189,10 @@ def test_no_manifest_makes_a_review_stumble(place, new):
         text = json.dumps(changed(before, at, new))
         (forger.bundle / "manifest.json").write_text(text, errors="replace")
         verdict = reviewed(forger.bundle, board())
-        is_same = json.loads(text) == json.loads((BUNDLE / "manifest.json").read_text())
-    if not is_same:
-        is_named(verdict)
+        if verdict.state == "recomputed":  # a default was left out, or written as another number of the same value
+            assert read_manifest(forger.bundle) == read_manifest(BUNDLE), (at, new)
+        else:
+            is_named(verdict)
 
 
 @QUICKLY
