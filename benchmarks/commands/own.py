@@ -82,7 +82,7 @@ def predict(
         console.print(
             f"{about.label} · task {about.task['name']} · seed {about.seed} · run {about.run_id}", highlight=False
         )
-        console.print(_table(rows[[name for name in rows.columns if not name.startswith("p(")]]))
+        console.print(_table(rows.drop(columns=[name for name in rows.columns if name.startswith("p(")])))
 
 
 def _table(rows: pd.DataFrame) -> Table:

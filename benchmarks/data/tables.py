@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ def to_rows(frame: pd.DataFrame, spec: TableSpec, split: str) -> Rows:
     """
     where = f"{spec.name}, split {split!r}"
     for name, wanted in spec.only.items():
-        frame = frame[_chosen(frame, name, wanted, where)]
+        frame = cast("pd.DataFrame", frame[_chosen(frame, name, wanted, where)])
     if not len(frame):
         raise DataError(f"{where}: the split is empty")
     features = features_of(frame, spec, where)

@@ -36,7 +36,8 @@ def opened(path: Path) -> dict[str, Any]:
             return {"all": datasets.Dataset.from_parquet(str(path))}
         if is_saved(path):
             found: Any = datasets.load_from_disk(str(path))
-            return dict(found) if isinstance(found, datasets.DatasetDict) else {"all": found}
+            is_split = isinstance(found, datasets.DatasetDict)
+            return {str(name): found[name] for name in found} if is_split else {"all": found}
         files = sorted(one for one in below(path) if one.suffix.lower() == ".parquet")
         return {one.stem.partition("-")[0]: datasets.Dataset.from_parquet(str(one)) for one in files}
     except Exception as error:  # the library raises whatever its own dependencies raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def look(path: Path, target: str | None = None) -> Found:
     if not columns.features:
         raise UserError(f"{path}: no column is left to predict {target!r} from: {'; '.join(columns.odd[:3])}")
     splits = {split: len(one) for split, one in frames.items()}
-    classes, said = _classes(frame[target], path)
+    classes, said = _classes(cast("pd.Series", frame[target]), path)
     columns.odd += [*_repeated(frames, [*columns.features, target]), *_telling(frame, target, columns)]
     if classes:
         columns.odd += about_classes({name_of(key): n for key, n in frame[target].value_counts().items()})
@@ -145,9 +145,10 @@ def _target(frame: pd.DataFrame, wanted: str | None, path: Path) -> tuple[str, s
         raise UserError(f"{path}: no column {wanted!r}; there are {', '.join(names[:30])}")
     usual = next((name for name in names if name.lower() in USUAL), None)
     target = wanted or usual or names[-1]
-    empty = int(frame[target].isna().sum())
+    is_empty = frame[target].isna().to_numpy()
+    empty = int(is_empty.sum())
     if empty:
-        row = int(np.flatnonzero(frame[target].isna().to_numpy())[0])
+        row = int(np.flatnonzero(is_empty)[0])
         raise UserError(
             f"{path}: column {target!r} is empty in {empty:,} of {len(frame):,} rows, the first of them row {row}: "
             "remove these rows, or name another column with --target"
@@ -240,7 +241,7 @@ def _unusable_numbers(column: Any, known: Any) -> str:
 def _unusable_text(column: Any, known: Any) -> str:
     import pandas as pd
 
-    numbers = pd.to_numeric(known, errors="coerce")
+    numbers: Any = pd.to_numeric(known, errors="coerce")
     texts = known[numbers.isna()]
     if 0 < len(texts) < 0.5 * len(known):
         shown = listed([ascii(one) for one in texts.unique()])
@@ -252,9 +253,10 @@ def _unusable_text(column: Any, known: Any) -> str:
 
 
 def _repeated(frames: dict[str, pd.DataFrame], names: list[str]) -> Iterator[str]:
-    import pandas as pd
+    from pandas import util
 
-    hashes = {split: pd.util.hash_pandas_object(one[names].astype(str), index=False) for split, one in frames.items()}
+    hashed: Any = util.hash_pandas_object
+    hashes = {split: hashed(one[names].astype(str), index=False) for split, one in frames.items()}
     for split, rows in hashes.items():
         twice = int(rows.duplicated().sum())
         if twice:

@@ -72,7 +72,8 @@ class GaussianProcess:
             : self.rows
         ]
         x, y = x[chosen], y[chosen]
-        kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF([3.0] * x.shape[1], (1e-2, 1e4)) + WhiteKernel(0.5, (1e-4, 1e1))
+        scale: Any = [3.0] * x.shape[1]  # one for each feature
+        kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF(scale, (1e-2, 1e4)) + WhiteKernel(0.5, (1e-4, 1e1))
         with warnings.catch_warnings():  # the scale of a feature that says nothing runs to its bound
             warnings.simplefilter("ignore", ConvergenceWarning)
             fitted: Any = GaussianProcessRegressor(kernel, random_state=0, alpha=1e-8).fit(x.numpy(), y.numpy())
