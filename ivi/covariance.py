@@ -99,21 +99,13 @@ DEFAULT_SCALE = 0.1
 
 
 def check_scale(scale: float) -> None:
-    """Refuse a ``scale`` that is no size of a noise.
-
-    Raises:
-        ValueError: it is negative or not finite.
-    """
+    """Raise a ValueError where ``scale`` is negative or not finite."""
     if not math.isfinite(scale) or scale < 0:
         raise ValueError(f"scale must be a number of at least 0, not {scale}")
 
 
 def check_rank(name: str, rank: int, least: int) -> None:
-    """Refuse a ``rank`` that is no number of columns.
-
-    Raises:
-        ValueError: it is no whole number, or less than ``least``; the message calls it ``name``.
-    """
+    """Raise a ValueError where ``rank``, called ``name``, is no whole number or less than ``least``."""
     if not isinstance(rank, int) or rank < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {rank}")
 

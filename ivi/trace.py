@@ -229,6 +229,7 @@ def _example_for(model: nn.Module) -> Tensor | None:
     # The configuration speaks of the checkpoint; a model made for grey images says so only in its first convolution.
     first = next((m for m in model.modules() if isinstance(m, KINDS[1:])), None)
     channels = size[0] if first is None else cast(nn.Conv2d, first).in_channels
-    # Transformers made for another size keep it beside their patches.
-    sides = getattr(getattr(model, "patch_embed", None), "img_size", None) or size[1:]
+    # Networks made for another size keep it where images are cut into patches.
+    kept = (getattr(module, "img_size", None) for module in model.modules())
+    sides = next((sides for sides in kept if isinstance(sides, tuple)), size[1:])
     return torch.zeros(1, channels, *sides, device=parameter.device, dtype=parameter.dtype)

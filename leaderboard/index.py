@@ -103,7 +103,7 @@ class Index:
             return {}
 
     def _unchanged(self, header: _Header, stamps: bytes, numbers: Sequence[float]) -> dict[str, Result]:
-        shared = [{"is_history": False, **dict(one)} for one in header.shared]
+        shared = [{"is_history": False, "beside": None, **dict(one)} for one in header.shared]
         layouts = [layout_of(tuple((name, tuple(keys)) for name, keys in one.items())) for one in header.layouts]
         sizes, start = list(map(size, layouts)), 0
         found = {}

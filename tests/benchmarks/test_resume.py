@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from commands import ROOT, command, ivi, ivi_apart, records, shas
+from commands import ROOT, command, heeds_interrupts, ivi, ivi_apart, records, shas
 
 MOMENTS = {
     "the data are read": lambda out: (out / ".lock").exists() or (out / ".lock.soft").exists(),
@@ -64,6 +64,7 @@ def interrupted(number, folder, tiny):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heeds_interrupts,
     )
     while not MOMENTS["a record is kept"](folder / "results"):
         time.sleep(0.005)

@@ -111,7 +111,9 @@ def wide_net(width, parametrization, seed=0):
     """Convolution, hidden and output layer, all random, at initialization."""
     net = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(width, width), nn.ReLU())
     net.append(nn.Linear(width, 4))
-    net = ivi.variationalize(net.double(), ivi.LowRank(4, scale=1.0), "all", example=torch.zeros(1, 3, 3, 3).double())
+    net = ivi.variationalize(
+        net.double(), ivi.LowRank(4, scale=1.0), "all", "shared", example=torch.zeros(1, 3, 3, 3).double()
+    )
     return ivi.initialize_(net, parametrization, torch.Generator().manual_seed(seed))
 
 

@@ -10,7 +10,7 @@ import urllib.request
 
 import boards
 import pytest
-from commands import command, ivi
+from commands import command, heeds_interrupts, ivi
 
 from leaderboard.views.site.camera import BROWSERS, photograph
 from leaderboard.views.site.serving import state_of, watch
@@ -63,13 +63,16 @@ def test_serving_answers_this_machine_and_goes_when_it_is_told_to(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     arguments = ("site", "--folder", tmp_path / "many", "--out", tmp_path / "site", "--serve", "--port", port)
-    with subprocess.Popen(command(*arguments), cwd=boards.ROOT, stdout=subprocess.DEVNULL) as serving:
+    with subprocess.Popen(
+        command(*arguments), cwd=boards.ROOT, stdout=subprocess.DEVNULL, preexec_fn=heeds_interrupts
+    ) as serving:
         try:
             text = asked(f"http://127.0.0.1:{port}/board.html", serving)
             assert text == (tmp_path / "site/board.html").read_text()
-        finally:
             serving.send_signal(signal.SIGINT)
-            serving.wait(60)
+            assert serving.wait(60) == 130
+        finally:
+            serving.kill()
 
 
 def asked(address, serving):

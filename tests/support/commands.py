@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -44,6 +45,11 @@ def ivi(*arguments, cwd=None, code=0):
     done = Done(ended, out.getvalue(), err.getvalue())
     assert done.code == code, done
     return done
+
+
+def heeds_interrupts():
+    """For ``preexec_fn``: a child of a shell's background job would ignore SIGINT, as the job does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command(*arguments):
