@@ -22,6 +22,8 @@ from leaderboard.submission import review
 from leaderboard.submission.manifest import read_manifest
 from leaderboard.submission.rivals import Published
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted(path.relative_to(BUNDLE).as_posix() for path in BUNDLE.rglob("*") if path.is_file())
 TEXTS = [name for name in FILES if name.endswith(".json") and name != "manifest.json"]
 ODD = st.one_of(

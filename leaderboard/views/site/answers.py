@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from leaderboard.columns import Column, column
 from leaderboard.compare import compare_methods
+from leaderboard.statistics import FEW
 from leaderboard.table import Bound, Row, fold
 from leaderboard.views.cells import cell
 from leaderboard.views.site.numbers import command_of, verified_of
@@ -47,7 +48,10 @@ class Answer:
 
 
 def answers(board: BoardRead, task: str, library: Library, pages: dict[tuple[str, str, str], str]) -> list[Answer]:
-    """An answer for each question that ranked rows of the task can answer."""
+    """An answer for each question that ranked rows of the task can answer; none where too few seeds tell them apart."""
+    base = (line.group for (of, _), line in board.lines.items() if of == task and line.group.is_base)
+    if all(len(group.ok) <= FEW for group in base):
+        return []
     found = (_answer(board, task, words, bounds, library, pages) for words, bounds in QUESTIONS)
     return [one for one in found if one is not None]
 

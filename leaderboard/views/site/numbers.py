@@ -147,6 +147,7 @@ def _row(row: Row, board: BoardRead, library: Library, page: str, runs: dict[Any
         "ranked": row.ranked,
         "reason": plain(row.reason),
         "state": group.state,
+        "standing": row.state,
         "notes": [plain(note) for note in row.notes],
         "base": group.is_base,
         "rounds": row.rounds,

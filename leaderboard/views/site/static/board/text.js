@@ -59,12 +59,12 @@ const Text = (() => {
   function csv(rows, columns) {
     const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
     const safe = (text) => quoted(/^\s*[=+\-@＝＋－＠]/.test(text) ? `'${text}` : text);
-    const fields = ["task", "method", "n", "ranked", "reason", "notes"];
+    const fields = ["task", "method", "n", "ranked", "reason", "state", "notes"];
     const head = [...fields, ...columns.flatMap((one) => ["", "_low", "_high"].map((end) => safe(one.key + end)))];
     const numbers = (cell) => (cell ? [cell[0], ...cell.slice(1).map((one) => (Number.isNaN(one) ? "" : one))] : ["", "", ""]);
     const python = (x) => (Number.isNaN(x) ? "nan" : x === Infinity ? "inf" : x === -Infinity ? "-inf" : String(x));
     const lines = rows.map((row) => [
-      safe(row.task), safe(row.name), row.n, row.ranked ? "True" : "False", safe(row.reason), safe(row.notes.join("; ")),
+      safe(row.task), safe(row.name), row.n, row.ranked ? "True" : "False", safe(row.reason), row.standing, safe(row.notes.join("; ")),
       ...columns.flatMap((one) => numbers(row.cell(one)).map(python)),
     ]);
     return [head, ...lines].map((line) => line.join(",")).join("\n") + "\n";
@@ -77,7 +77,7 @@ const Text = (() => {
     return JSON.stringify({
       columns: columns.map(({ key, title, better }) => ({ key, title, better })),
       rows: rows.map((row) => ({
-        task: row.task, method: row.name, n: row.n, ranked: row.ranked, reason: row.reason, notes: row.notes,
+        task: row.task, method: row.name, n: row.n, ranked: row.ranked, reason: row.reason, state: row.standing, notes: row.notes,
         cost_rounds: row.rounds, best: marked(row, "top"), worse: marked(row, "worse"),
         metrics: Object.fromEntries(columns.map((one) => [one.key, parts(row.cell(one))])),
       })),
