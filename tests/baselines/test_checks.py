@@ -100,7 +100,7 @@ def test_every_check_holds_for(method, network, kind):
     if network == "vit" and isinstance(method, KLVI):  # the ELBO learns nothing from so few examples there
         method = replace(method, kl_weight=0.01)
     if network == "vit" and hasattr(method, "lr"):  # AdamW's rate in that recipe means nothing to a plain step
-        method = replace(method, lr=0.1)
+        method = replace(method, lr=0.5 if isinstance(method, IVON) else 0.1)
     if kind == "gaussian" and isinstance(method, LabelSmoothing):
         pytest.skip("label smoothing is for classes alone")
     examined = subject(method, kind, network)

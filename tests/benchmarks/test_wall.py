@@ -143,7 +143,8 @@ def test_the_order_of_a_copy_follows_from_nothing_published(scratch, prepared, c
 def test_what_is_left_on_the_disk_is_gone_at_the_next_fit(scratch, prepared):
     wall = wall_around(scratch, prepared)
     first, second = (fitted(scratch, prepared, "KeepsWeights", wall) for _ in range(2))
-    assert "earlier weights" not in first.printed + second.printed and first.state == second.state
+    # Within a job the method is fitted several times, to count; a weight left by the first job would be one line more.
+    assert first.printed == second.printed and first.state == second.state
 
 
 @needs_wall
