@@ -7,7 +7,7 @@ JSON: so the file can be shared alone, and it holds no example, no label and no 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
 from typing import Any, Literal
@@ -84,6 +84,16 @@ def refuse_streamed(runs: Sequence[Run]) -> None:
             )
 
 
+def factor_of(validation: Mapping[str, float], kind: str) -> float | None:
+    """What the validation examples' scores say answers should be scaled by; None where they cannot say.
+
+    Where every class was right, the likelihood grows without end as the temperature falls: no temperature is the best.
+    """
+    factor = validation[SCALINGS[kind].parameter]
+    has_no_end = kind == "categorical" and validation["accuracy"] == 1 and factor < 1
+    return None if isnan(factor) or has_no_end else factor
+
+
 def model_file(run: Run, state: bytes, outcome: Outcome) -> bytes | None:
     """The bytes of the file that keeps a fitted predictor; None for a run that is not ok."""
     record = outcome.record
@@ -92,7 +102,6 @@ def model_file(run: Run, state: bytes, outcome: Outcome) -> bytes | None:
     likelihood, spec = run.data.likelihood, read_spec(run.task.data.name)
     validation = parse_predictions(outcome.predictions, "predictions")["validation"]
     unlike = np.sort(ood_scores(validation)[OOD_SCORE[likelihood.kind]].astype(np.float32))
-    factor = outcome.scores.sets["validation"][SCALINGS[likelihood.kind].parameter]
     with safe_open(run.data.folder / FIT, framework="np") as file:
         scale, shift = (tuple(file.get_tensor(name).reshape(-1).tolist()) for name in ("scale", "shift"))
         classes = tuple(json.loads(file.metadata()["classes"]))
@@ -113,7 +122,7 @@ def model_file(run: Run, state: bytes, outcome: Outcome) -> bytes | None:
         fills=run.data.manifest.fills,
         scale=scale,
         shift=shift,
-        factor=None if isnan(factor) else factor,
+        factor=factor_of(outcome.scores.sets["validation"], likelihood.kind),
         unlike=tuple(unlike.tolist()),
     )
     return _with_metadata(state, {"about": about.model_dump_json()})

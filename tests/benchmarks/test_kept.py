@@ -14,7 +14,7 @@ from sklearn.datasets import load_diabetes
 from benchmarks import load_predictor
 from benchmarks.data.sealed import read_inputs
 from benchmarks.data.truth import read_truth
-from benchmarks.kept import SUFFIX, read_about
+from benchmarks.kept import SUFFIX, factor_of, read_about
 from benchmarks.prepare import prepare
 from benchmarks.suite import load_task
 from leaderboard.predictions import load_predictions
@@ -159,3 +159,11 @@ def test_what_cannot_be_answered_is_said_in_one_line(folder, arguments, words):
     (folder / "rows.toml").write_text("a = 1")
     done = ivi("predict", *arguments, cwd=folder, code=2)
     assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "temperature", "used"),
+    [(1.0, 0.03, None), (1.0, 1.4, 1.4), (0.9, 0.7, 0.7), (0.9, float("nan"), None)],
+)
+def test_answers_are_not_sharpened_by_validation_examples_that_were_all_right(accuracy, temperature, used):
+    assert factor_of({"accuracy": accuracy, "temperature": temperature}, "categorical") == used
