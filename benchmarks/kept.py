@@ -22,6 +22,7 @@ from benchmarks.data.truth import FIT
 from benchmarks.outcome import Outcome
 from benchmarks.runs import Run
 from leaderboard.calibration import SCALINGS
+from leaderboard.metrics.registry import Kind
 from leaderboard.predictions import parse_predictions
 from leaderboard.record import Record
 from leaderboard.scoring import ood_scores
@@ -84,7 +85,7 @@ def refuse_streamed(runs: Sequence[Run]) -> None:
             )
 
 
-def factor_of(validation: Mapping[str, float], kind: str) -> float | None:
+def factor_of(validation: Mapping[str, float], kind: Kind) -> float | None:
     """What the validation examples' scores say answers should be scaled by; None where they cannot say.
 
     Where every class was right, the likelihood grows without end as the temperature falls: no temperature is the best.
