@@ -14,7 +14,7 @@ from rich.text import Text
 
 from baselines.names import UserError
 from benchmarks.commands import board, card, cost, data, library, own, review, site, submit, suites
-from benchmarks.commands.options import errors
+from benchmarks.commands.options import Told, errors
 from leaderboard.views.text import plain
 
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
@@ -62,6 +62,8 @@ def main() -> None:
             raise
         errors.print(Text.assemble(("error: ", "bold red"), plain(str(error))), soft_wrap=True)
         sys.exit(2)
+    except Told:
+        raise
     except SystemExit as end:
         if end.code == INTERRUPTED:
             errors.print("interrupted: finished runs are kept; the same command goes on from here", soft_wrap=True)

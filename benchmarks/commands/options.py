@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 console = Console()
 errors = Console(stderr=True)
 
+
+class Told(SystemExit):
+    """The end of a command that was interrupted and has said so in its own words."""
+
+
 SuiteName = Annotated[str, typer.Argument(help="Name of a suite or a task, or a path to a TOML file of either.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of records and predictions.", show_default=True)]
 Methods = Annotated[

@@ -20,6 +20,7 @@ from benchmarks.commands.options import (
     Out,
     Seeds,
     SuiteName,
+    Told,
     chosen_runs,
     console,
     errors,
@@ -102,7 +103,7 @@ def run(
         done, _ = _ended(chosen, out)
         kept = f"{done} of {len(chosen.runs)} runs are done and kept"
         errors.print(f"interrupted: {kept}; the same command goes on from here", soft_wrap=True)
-        raise typer.Exit(130) from None
+        raise Told(130) from None
     labels = ",".join(dict.fromkeys(one.method.label for one in chosen.runs))
     show_suite(out, chosen.suite.name, None if methods is None else labels, seeds)
     _, failed = _ended(chosen, out)
