@@ -9,11 +9,11 @@ from rich.console import Console
 
 from benchmarks.executors.local import LocalExecutor
 from benchmarks.fits import FitStore
-from benchmarks.kept import SUFFIX, model_file, refuse_streamed, without_model
 from benchmarks.machine import cores
 from benchmarks.measure.environment import Stack
 from benchmarks.nodes import LIMIT, scheduled
 from benchmarks.outcome import Outcome, outcome_of
+from benchmarks.own.kept import SUFFIX, model_file, refuse_streamed, without_model
 from benchmarks.progress import SuiteProgress
 from benchmarks.results import Todo, estimates, to_do
 from benchmarks.runs import Run

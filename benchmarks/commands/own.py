@@ -68,7 +68,7 @@ def predict(
     """
     import torch
 
-    from benchmarks.predictor import load_predictor
+    from benchmarks.own.predictor import load_predictor
 
     torch.set_num_threads(1)
     kept = load_predictor(run, out, task=task, seed=seed, method=method)

@@ -46,7 +46,7 @@ def review(
 
     Exit code 1 if one is no more than claimed.
     """
-    from benchmarks.reviewing import published as board
+    from benchmarks.submission.reviewing import published as board
 
     held = board(published, without=bundles)
     found = []
@@ -81,7 +81,7 @@ def _refused(findings: list[Finding]) -> Verdict:
 
 
 def _judged(bundle: Path, board: Any, rerun: bool, again: bool) -> tuple[Verdict, dict[str, Any] | None]:
-    from benchmarks.reviewing import reviewed, with_rerun
+    from benchmarks.submission.reviewing import reviewed, with_rerun
 
     verdict = reviewed(bundle, board, incoming=not again)
     return with_rerun(bundle, verdict, _say) if rerun and verdict.state != "refused" else (verdict, None)
@@ -182,7 +182,7 @@ def _note(
 ) -> None:
     from pydantic import ValidationError
 
-    from benchmarks.publish import git_user
+    from benchmarks.submission.publish import git_user
     from leaderboard.shelf import first_of
     from leaderboard.submission.standing import Note, keep_note, now
 

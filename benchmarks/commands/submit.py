@@ -14,7 +14,7 @@ from benchmarks.commands.options import RESULTS, Chosen, Device, Out, chosen_run
 
 if TYPE_CHECKING:
     from baselines.spec import MethodSpec
-    from benchmarks.submit import Words
+    from benchmarks.submission.bundle import Words
     from leaderboard.submission import Verdict
 
 commands = typer.Typer()
@@ -49,7 +49,7 @@ def submit(
     Nothing is sent anywhere: the text of a pull request is printed at the end.
     """
     from baselines.spec import parse
-    from benchmarks.submit import Words, missing, snapshot
+    from benchmarks.submission.bundle import Words, missing, snapshot
 
     spec = parse(method)
     snapshot(spec)
@@ -70,7 +70,7 @@ def submit(
 
 def _asked(author: str | None, licence: str | None, tuning: str | None) -> tuple[str, str, str]:
     """What only the author can say; asked for where there is a terminal."""
-    from benchmarks.publish import git_user
+    from benchmarks.submission.publish import git_user
 
     wanted = (
         ("author", author or git_user(), "Who to name as the author"),
@@ -96,7 +96,7 @@ def _runs(method: str, suite: str, device: str) -> Chosen:
 
 def _check_words(chosen: Chosen, spec: MethodSpec, words: Words, out: Path) -> None:
     """What cannot stand in a manifest is said before anything is computed."""
-    from benchmarks.submit import Draft, manifest_of, snapshot
+    from benchmarks.submission.bundle import Draft, manifest_of, snapshot
 
     draft = Draft(spec, chosen.suite.name, chosen.suite.description, chosen.runs, out, words)
     manifest_of(draft, snapshot(spec), {})
@@ -114,8 +114,8 @@ def _made(
 ) -> tuple[Path, Verdict]:
     """The bundle, with everything made that was missing, and what a review says of it."""
     from benchmarks.execute import make_runs
-    from benchmarks.reviewing import published, reviewed
-    from benchmarks.submit import Draft, make_bundle, measured, submissions_folder
+    from benchmarks.submission.bundle import Draft, make_bundle, measured, submissions_folder
+    from benchmarks.submission.reviewing import published, reviewed
 
     for name, level in (("KINETO_LOG_LEVEL", "99"), ("TORCH_CPP_LOG_LEVEL", "3")):
         os.environ.setdefault(name, level)  # before torch is imported: its profiler writes to stderr
@@ -132,7 +132,7 @@ def _made(
 
 
 def _finish(bundle: Path, verdict: Verdict, archive: Path | None, *, git: bool) -> None:
-    from benchmarks.publish import committed, pull_request
+    from benchmarks.submission.publish import committed, pull_request
     from leaderboard.submission.archive import write_archive
     from leaderboard.submission.report import lines
 

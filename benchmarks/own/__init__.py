@@ -1,1 +1,1 @@
-"""A problem of one's own: what lies in a folder or a table, and the two TOML files that say so."""
+"""A problem of one's own: the two TOML files that say what lies in a folder or a table; a predictor kept and used."""

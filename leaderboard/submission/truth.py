@@ -1,6 +1,6 @@
 """The table of truth: what a task is, so that nobody's records have to be asked. One JSON file per task.
 
-`python -m benchmarks.truths` makes them from the harness.
+`python -m benchmarks.submission.truths` makes them from the harness.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from sklearn.datasets import load_diabetes
 from benchmarks import load_predictor
 from benchmarks.data.sealed import read_inputs
 from benchmarks.data.truth import read_truth
-from benchmarks.kept import SUFFIX, factor_of, read_about
+from benchmarks.own.kept import SUFFIX, factor_of, read_about
 from benchmarks.prepare import prepare
 from benchmarks.suite import load_task
 from leaderboard.predictions import load_predictions

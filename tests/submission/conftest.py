@@ -3,7 +3,7 @@
 import pytest
 from forging import Forger
 
-from benchmarks.reviewing import RECORDS
+from benchmarks.submission.reviewing import RECORDS
 from leaderboard.submission.rivals import Published
 
 

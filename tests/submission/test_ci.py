@@ -10,7 +10,7 @@ import pytest
 from commands import ROOT
 from forging import METHOD, Forger
 
-from benchmarks.reviewing import RECORDS
+from benchmarks.submission.reviewing import RECORDS
 
 pytestmark = pytest.mark.slow
 

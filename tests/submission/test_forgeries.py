@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from forging import METHOD
 
-from benchmarks.reviewing import RECORDS, reviewed
+from benchmarks.submission.reviewing import RECORDS, reviewed
 from leaderboard.identity import array_sha256, content_of
 from leaderboard.predictions import load_predictions
 from leaderboard.record import Record, SetInfo

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from benchmarks.reviewing import RECORDS, reviewed
+from benchmarks.submission.reviewing import RECORDS, reviewed
 from leaderboard.predictions import load_predictions, to_bytes
 from leaderboard.record import Record
 from leaderboard.scores import Scores

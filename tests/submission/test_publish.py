@@ -6,8 +6,8 @@ import pytest
 from commands import ivi
 from forging import BUNDLE, METHOD, Forger
 
-from benchmarks.publish import committed, pull_request
-from benchmarks.reviewing import reviewed
+from benchmarks.submission.publish import committed, pull_request
+from benchmarks.submission.reviewing import reviewed
 
 OPTIONS = ("--author", "A. Stranger", "--tuning", "nothing")
 SOURCE = BUNDLE / "source" / f"{METHOD}.py"

@@ -7,7 +7,7 @@ import pytest
 from commands import ivi
 from forging import METHOD, Forger
 
-from benchmarks.reviewing import RECORDS, reviewed
+from benchmarks.submission.reviewing import RECORDS, reviewed
 from leaderboard.record import RecordError
 from leaderboard.results import load_results
 from leaderboard.submission.board import with_submissions

@@ -2,8 +2,8 @@
 
 import pytest
 
+from benchmarks.submission.truths import truth_of
 from benchmarks.suite import load_task, names
-from benchmarks.truths import truth_of
 from leaderboard.submission.truth import TRUTHS, read_truths, required
 
 
@@ -21,7 +21,9 @@ def test_a_table_of_a_larger_task_is_too(name):
 def test_every_table_is_of_a_task_that_there_is_in_the_version_that_there_is():
     for name, truth in read_truths().items():
         assert name in names("task")
-        assert truth.task.version == load_task(name).version, f"make it anew: python -m benchmarks.truths {name}"
+        assert truth.task.version == load_task(name).version, (
+            f"make it anew: python -m benchmarks.submission.truths {name}"
+        )
     assert {path.stem for path in TRUTHS.glob("*.json")} == set(read_truths())
 
 

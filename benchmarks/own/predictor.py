@@ -21,11 +21,11 @@ from baselines.protocol import Predictor
 from baselines.spec import MethodSpec, parse
 from benchmarks.data.schema import KINDS
 from benchmarks.data.spec import DataSpec
-from benchmarks.kept import OOD_SCORE, About, find_model, read_about
 from benchmarks.measure.fitting import BATCH_SIZE
 from benchmarks.measure.jobs import Setting
 from benchmarks.measure.predicting import answers
-from benchmarks.newcomers import read_newcomers
+from benchmarks.own.kept import OOD_SCORE, About, find_model, read_about
+from benchmarks.own.newcomers import read_newcomers
 from benchmarks.problem import Absent, Parts, make_problem
 from benchmarks.suite import Task
 from leaderboard.calibration import SCALINGS

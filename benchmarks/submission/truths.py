@@ -1,4 +1,4 @@
-"""Make the tables of truth anew from the harness: ``python -m benchmarks.truths [TASK ...]``. Nothing imports torch.
+"""Make the tables of truth anew: ``python -m benchmarks.submission.truths [TASK ...]``. Nothing imports torch.
 
 A table says what a task is: its identity, the hashes of its sets, the seeds that a row needs. Reviews hold submitted
 records against it. The task's data must be on this machine.
