@@ -96,6 +96,12 @@ def module_of(name: str) -> Any:
     return import_module(f"benchmarks.executors.{name}")
 
 
+def status(folder: Path) -> list[str]:
+    """What works for a folder of records, in lines, of every executor that can tell."""
+    modules = [module_of(name) for name in names()]
+    return [line for module in modules if hasattr(module, "status") for line in module.status(folder)]
+
+
 def chosen(on: str, arguments: Sequence[str] = ()) -> Chosen:
     """What ``--on NAME-OR-PROFILE.toml --key value ...`` means; the command line outdoes the profile.
 
