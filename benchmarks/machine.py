@@ -29,8 +29,12 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def chosen_device(name: str) -> str:
+def chosen_device(name: str, here: bool = True) -> str:
     """The device that ``--device`` means: ``auto`` is a GPU where torch can use one.
+
+    Args:
+        name: of the device.
+        here: whether runs are made on this machine; elsewhere there may be other devices, and ``auto`` is the CPU.
 
     Raises:
         UserError: there is no such kind of device, or none of it here.
@@ -38,8 +42,10 @@ def chosen_device(name: str) -> str:
     kind, _, index = name.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (index and not index.isdecimal()):
         raise unknown("device", name, ["auto", "cpu", "cuda"])
-    if kind == "cpu" or (kind == "auto" and not _gpus()):
+    if kind == "cpu" or (kind == "auto" and here and not _gpus()):
         return "cpu"
+    if not here:
+        return "cpu" if kind == "auto" else name
     if int(index or 0) >= _gpus():
         raise UserError(f"--device {name}: torch sees {_gpus() or 'no'} GPU here; use --device cpu, or auto")
     return "cuda" if kind == "auto" else name

@@ -8,7 +8,16 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
+from benchmarks.executors.chosen import Options, Place
+from benchmarks.machine import cores
 from benchmarks.measure.process import end_all
+
+__all__ = ["LocalExecutor", "Options", "opened"]
+
+
+def opened(options: Options, place: Place) -> LocalExecutor:
+    """The executor: one job per core on a CPU, one at a time on a GPU, unless the user says otherwise."""
+    return LocalExecutor(place.workers or (cores() if place.device == "cpu" else 1))
 
 
 class LocalExecutor(ThreadPoolExecutor):
@@ -16,10 +25,12 @@ class LocalExecutor(ThreadPoolExecutor):
 
     Attributes:
         reports: (job, phase, done, total), put there while jobs go on.
+        at_once, threads: `chosen.JobExecutor`.
     """
 
     def __init__(self, workers: int) -> None:
         super().__init__(workers, thread_name_prefix="ivi")
+        self.at_once, self.threads = workers, cores()
         self.reports: SimpleQueue[tuple[Any, str, int, int]] = SimpleQueue()
 
     def submit(self, function: Callable[..., Any], job: Any, /) -> Future:  # pyright: ignore[reportIncompatibleMethodOverride]
