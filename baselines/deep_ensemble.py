@@ -35,10 +35,12 @@ class DeepEnsemble:
     Attributes:
         members: number of fits.
         of: what each of them is a fit of.
+        together: train all members at once, in steps of one stacked network, instead of taking over separate fits.
     """
 
     members: Annotated[int, Ge(1)] = 5
     of: Method | str = "map"
+    together: bool = False
 
     map_equivalent = {"members": 1, "of": "map"}
 
@@ -51,26 +53,28 @@ class DeepEnsemble:
             raise ValueError(f"of is a method or 'map', not the text {self.of!r}")
         if isinstance(self.of, DeepEnsemble):  # member 1 of member 0 is member 1, and so is member 0 of member 1
             raise ValueError("an ensemble of ensembles would hold the same fits twice: give it more members")
-
-    @property
-    def method(self) -> Method:
-        """The method of each member."""
-        return cast(Method, self.of)
+        if self.together and not hasattr(self.of, "fit_together"):
+            raise ValueError(f"together=true: {type(self.of).__name__} has no fit_together; map has")
 
     @property
     def uses(self) -> tuple[tuple[Method, int], ...]:
-        """The fits that it is made of."""
-        return tuple((self.method, index) for index in range(self.members))
+        """The fits that it takes over: none if its members are trained together."""
+        return () if self.together else tuple((cast(Method, self.of), index) for index in range(self.members))
 
     @property
     def recipe_changes(self) -> dict[str, Any]:
         """What its members' method changes: an ensemble trains nothing of its own."""
-        return recipe_changes(self.method)
+        return recipe_changes(cast(Method, self.of))
 
     def predictor(self, problem: Problem) -> EnsemblePredictor:
         """Untrained members."""
-        return EnsemblePredictor(method.predictor(problem.member(index).of(method)) for method, index in self.uses)
+        return EnsemblePredictor(map(cast(Method, self.of).predictor, self._problems(problem)))
 
     def fit(self, problem: Problem) -> EnsemblePredictor:
         """Fit every member by the recipe; those that are fitted already are taken over."""
+        if self.together:
+            return EnsemblePredictor(cast(Any, self.of).fit_together(self._problems(problem)))
         return EnsemblePredictor(problem.member(index).fit(method) for method, index in self.uses)
+
+    def _problems(self, problem: Problem) -> list[Problem]:
+        return [problem.member(index).of(cast(Method, self.of)) for index in range(self.members)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from baselines.protocol import Problem
+from baselines.together import train_together
 from baselines.train import train
 
 
@@ -37,3 +39,9 @@ class MAP:
         predictor = self.predictor(problem)
         train(predictor.model, problem)
         return predictor
+
+    def fit_together(self, problems: Sequence[Problem]) -> list[PointPredictor]:
+        """Train a network for each problem, all at once."""
+        predictors = [self.predictor(problem) for problem in problems]
+        train_together([predictor.model for predictor in predictors], problems)
+        return predictors

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from baselines.protocol import Problem
+from baselines import ranks
+from baselines.protocol import Problem, Unsupported
 from baselines.recipe import Recipe
 
 Groups = list[dict[str, Any]]
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Epoch = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
 
 CHECK_EVERY = 100
 """Steps between two looks at the loss: each look waits for the device."""
@@ -41,6 +43,8 @@ def train(
     groups: Groups | None = None,
     optimizer: Callable[[Groups], Optimizer] | None = None,
     after_step: Callable[[int, int], None] | None = None,
+    epoch: Epoch | None = None,
+    clip: Callable[[float], object] | None = None,
 ) -> None:
     """Train ``model`` in place as the problem's recipe says, and leave it in eval mode.
 
@@ -54,6 +58,8 @@ def train(
             and gradient anew and returns the loss, which ``step`` returns in turn: an optimizer may look at several
             points. The schedule scales each group's ``lr``.
         after_step: (steps done, steps in all), called after every step: running averages, snapshots.
+        epoch: number of an epoch -> its batches; the problem's own by default.
+        clip: bounds the gradients by the recipe's ``clip_norm``; the norm of the whole gradient by default.
 
     Raises:
         TrainingError: a trainable parameter is in no group or in two, or never got a gradient.
@@ -63,15 +69,17 @@ def train(
     groups = groups or [{"params": list(model.parameters())}]
     stepping = optimizer(groups) if optimizer else make_optimizer(recipe, groups)
     check_groups(model, stepping)
+    compute_loss = _loss(model, problem, loss, own=optimizer or epoch)
     base_lrs = [group["lr"] for group in stepping.param_groups]
     unreached = {name: p for name, p in model.named_parameters() if p.requires_grad} if total else {}
     torch.manual_seed(problem.seeds.noise("train"))
     model.train()
-    for step, (x, y) in enumerate(_batches(problem, total)):
+    clip = clip or (lambda norm: nn.utils.clip_grad_norm_(model.parameters(), norm))
+    for step, (x, y) in enumerate(_batches(epoch or _own_epoch(problem), total)):
         factor = lr_factor(recipe, step, total)
         for group, lr in zip(stepping.param_groups, base_lrs, strict=True):
             group["lr"] = lr * factor
-        value: Any = stepping.step(_closure(model, problem, stepping, loss or expected_loss(problem), x, y))
+        value: Any = stepping.step(_closure(model, problem, stepping, compute_loss, clip, x, y))
         unreached = {name: p for name, p in unreached.items() if p.grad is None}
         if after_step is not None:
             after_step(step + 1, total)
@@ -85,8 +93,23 @@ def train(
     model.eval()
 
 
+def _loss(model: nn.Module, problem: Problem, loss: Loss | None, own: object) -> Loss:
+    """The loss that is minimised; where several devices train the network, that of this one's part of a batch."""
+    if ranks.count() == 1:
+        return loss or expected_loss(problem)
+    if loss or own:
+        raise Unsupported("with a loss or an optimizer of its own it is not trained on several devices at once")
+    return ranks.SharedOut(model, problem)
+
+
 def _closure(
-    model: nn.Module, problem: Problem, optimizer: Optimizer, loss: Loss, x: Tensor, y: Tensor
+    model: nn.Module,
+    problem: Problem,
+    optimizer: Optimizer,
+    loss: Loss,
+    clip: Callable[[float], object],
+    x: Tensor,
+    y: Tensor,
 ) -> Callable[[], Any]:  # torch's stubs say float, its optimizers return what the closure returns
     recipe = problem.recipe
 
@@ -96,7 +119,7 @@ def _closure(
             value = loss(model, x, y)
         value.backward()
         if recipe.clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+            clip(recipe.clip_norm)
         return value
 
     return compute
@@ -131,16 +154,20 @@ def check_groups(model: nn.Module, optimizer: Optimizer) -> None:
         raise TrainingError(f"parameters must be in exactly one optimizer group, these are in as many: {wrong}")
 
 
-def _batches(problem: Problem, total: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _own_epoch(problem: Problem) -> Epoch:
+    return lambda number: problem.train.shuffled(problem.recipe.batch_size, problem.seeds.epoch(number))
+
+
+def _batches(epoch: Epoch, total: int) -> Iterator[tuple[Tensor, Tensor]]:
     """``total`` training batches, epoch after epoch."""
-    step, epoch = 0, 0
+    step, number = 0, 0
     while step < total:
         before = step
-        for batch in problem.train.shuffled(problem.recipe.batch_size, problem.seeds.epoch(epoch)):
+        for batch in epoch(number):
             yield batch
             step += 1
             if step == total:
                 return
         if step == before:
             raise TrainingError("the training examples gave no batch in a whole epoch")
-        epoch += 1
+        number += 1

@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from baselines.names import UserError
-from benchmarks.commands import board, card, cost, data, library, own, review, site, submit, suites
+from benchmarks.commands import board, card, cost, data, library, own, review, site, status, submit, suites
 from benchmarks.commands.options import Told, errors
 from leaderboard.views.text import plain
 
@@ -49,7 +49,7 @@ def options(
     """
 
 
-for group in (suites, own, board, site, card, cost, data, submit, review, library):
+for group in (suites, status, own, board, site, card, cost, data, submit, review, library):
     app.add_typer(group.commands)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.executors.chosen import HERE, Chosen, Place
 from benchmarks.executors.local import LocalExecutor
 from benchmarks.fits import FitStore
 from benchmarks.machine import cores
@@ -32,6 +33,7 @@ def make_runs(
     limit: float = LIMIT,
     plan: Plan | None = None,
     keep_models: bool = False,
+    on: Chosen = HERE,
 ) -> list[Record]:
     """Make every run that is not done in ``folder`` and return the records that were made.
 
@@ -39,12 +41,13 @@ def make_runs(
         runs: the plan.
         folder: where records go.
         console: where progress is shown.
-        workers: jobs at a time; None: one per core on a CPU, one on a GPU. A job has one thread on a CPU, however many
-            there are: threads decide the last digits.
+        workers: jobs at a time; None: as many as the executor likes. A job has one thread on a CPU, however many there
+            are: threads decide the last digits.
         redo: which of the runs that have a record are made again.
         limit: seconds that one fit, or all predictions of one run, may take.
         plan: what the folder is about; kept beside the records.
         keep_models: keep each run's fitted predictor beside its record; a run that has none is made again.
+        on: where jobs run.
     """
     stack = Stack.now()
     if keep_models:
@@ -58,14 +61,14 @@ def make_runs(
         if not attempts:
             return []
         jobs = [run for run in runs if run.run_id in attempts]
-        on_cpu = runs[0].device == "cpu"
-        workers = workers or (cores() if on_cpu else 1)
-        threads = 1 if on_cpu else cores()
-        console.print(f"{len(jobs)} of {len(runs)} runs to make, {workers} at a time → {folder}", highlight=False)
+        place = Place(folder, workers, runs[0].device, lambda words: console.print(words, highlight=False))
+        console.print(f"{len(jobs)} of {len(runs)} runs to make, on {on.name} → {folder}", highlight=False)
         fits, made = FitStore(folder / ".fits"), []
-        with LocalExecutor(workers) as executor, SuiteProgress(console, weights(jobs, records)) as progress:
-            schedule = scheduled(jobs, executor, fits, stack, threads, limit)
-            for ended in schedule.make(executor, workers, lambda: progress.take(executor.reports)):
+        with on.opened(place) as executor, SuiteProgress(console, weights(jobs, records)) as progress:
+            threads = 1 if place.device == "cpu" else executor.threads
+            with LocalExecutor(cores()) as planner:
+                schedule = scheduled(jobs, planner, fits, stack, threads, limit)
+            for ended in schedule.make(executor, executor.at_once, lambda: progress.take(executor.reports)):
                 outcome = outcome_of(ended, attempts[ended.run.run_id], stack)
                 state = fits.get(ended.fit.key) if keep_models else None
                 path = keep(folder, outcome, model_file(ended.run, state[0].state, outcome) if state else None)

@@ -90,7 +90,9 @@ def _record(
         machine.get("capability", ""),
         machine.get("device_index"),
     )
-    where = where.model_copy(update={"packages": where.packages | machine.get("packages", {})})
+    there = {key: machine[key] for key in ("cpu", "python", "ranks") if key in machine}  # perhaps of another node
+    there |= {"device_name": there["cpu"]} if "cpu" in there and not machine.get("device_name") else {}
+    where = where.model_copy(update={"packages": where.packages | machine.get("packages", {})} | there)
     return Record(
         run_id=run.run_id,
         identity=run.identity,

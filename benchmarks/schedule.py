@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 
+from benchmarks.executors.chosen import JobExecutor
 from benchmarks.fits import Fit, FitStore, Spent, job_of, spent_of
 from benchmarks.measure.jobs import Answers, Failure, Fitted, Job, PredictJob
 from benchmarks.measure.run import measure
@@ -50,7 +51,7 @@ class Schedule:
     def __post_init__(self) -> None:
         self.waiting = {run.run_id: run for run in self.runs}
 
-    def make(self, executor: Executor, at_once: int, look: Callable[[], None] = lambda: None) -> Iterator[Made]:
+    def make(self, executor: JobExecutor, at_once: int, look: Callable[[], None] = lambda: None) -> Iterator[Made]:
         """Make every run, ``at_once`` jobs at a time; yield each as it ends. ``look`` is called now and then."""
         busy: dict[Future, Fit | Run] = {}
         while self.waiting:

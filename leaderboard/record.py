@@ -102,6 +102,7 @@ class Environment(Part):
         device_name, device_index: of a GPU; the CPU's name and None.
         capability: instruction set that torch uses on this CPU.
         threads: of torch.
+        ranks: devices that trained one network together.
     """
 
     commit: str | None
@@ -114,6 +115,7 @@ class Environment(Part):
     cpu: str
     capability: str
     threads: Count
+    ranks: Count = 1
     started: str
 
 

@@ -69,15 +69,20 @@ class Chosen:
         return asked.model_copy(update={"runs": tuple(runs.values())})
 
 
-def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None) -> Chosen:
-    """The suite, with what the command line changes in it, and its runs; its data are sealed if they are not yet."""
+def chosen_runs(
+    suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None, here: bool = True
+) -> Chosen:
+    """The suite, with what the command line changes in it, and its runs; its data are sealed if they are not yet.
+
+    ``here``: whether the device must be on this machine.
+    """
     from baselines.spec import distinct, parse, split
     from benchmarks.machine import chosen_device
     from benchmarks.prepare import prepare
     from benchmarks.runs import runs_of
     from benchmarks.suite import load_suite, load_task
 
-    whole, where = load_suite(suite), chosen_device(device)
+    whole, where = load_suite(suite), chosen_device(device, here)
     changes: dict[str, Any] = {}
     if seeds is not None:
         changes["seeds"] = chosen_seeds(seeds)

@@ -64,8 +64,9 @@ def plan_(
     console.print(views.plan(runs, read_all(out).records))
 
 
-@commands.command()
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(
+    context: typer.Context,
     suite: SuiteName,
     methods: Methods = None,
     seeds: Seeds = None,
@@ -79,6 +80,12 @@ def run(
     keep_models: KeepModels = False,
     limit: Annotated[float, typer.Option(help="Minutes that one fit, or all predictions of a run, may take.")] = 240,
     method: Extra = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where runs are made: local, slurm, ray, or a profile.toml. Its own options follow as --KEY VALUE."
+        ),
+    ] = "local",
 ) -> None:
     """Make every run of a suite that is not done yet, then show its table.
 
@@ -86,19 +93,22 @@ def run(
     it stopped. Exit code 1 if a run of the suite has failed.
     """
     from benchmarks.execute import make_runs
+    from benchmarks.executors.chosen import chosen as chosen_executor
     from benchmarks.results import Todo
 
+    if suite.startswith("-"):
+        raise UserError(f"no option {suite} before the suite: name the suite first, what belongs to --on after it")
+    where = chosen_executor(on, context.args)
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be at least 1, not {jobs}")
     if not limit > 0:
         raise UserError(f"--limit must be more than 0 minutes, not {limit:g}")
-    chosen = chosen_runs(suite, methods, seeds, device, method)
+    chosen = chosen_runs(suite, methods, seeds, device, method, here=where.name == "local")
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
     try:
         plan = chosen.plan(out)
-        make_runs(
-            chosen.runs, out, console, workers=jobs, redo=redo, limit=60 * limit, plan=plan, keep_models=keep_models
-        )
+        options = {"workers": jobs, "redo": redo, "limit": 60 * limit, "plan": plan, "keep_models": keep_models}
+        make_runs(chosen.runs, out, console, on=where, **options)
     except KeyboardInterrupt:
         done, _ = _ended(chosen, out)
         kept = f"{done} of {len(chosen.runs)} runs are done and kept"

@@ -19,6 +19,7 @@ from baselines.train import Diverged
 from benchmarks.measure.audit import audit, count_parameters, loaded, state_bytes
 from benchmarks.measure.clock import Clock
 from benchmarks.measure.environment import code_hash
+from benchmarks.measure.following import followers
 from benchmarks.measure.jobs import FitJob, Setting, UsesJob, fit_key
 from benchmarks.measure.probe import probe
 from benchmarks.measure.process import Channel
@@ -95,25 +96,35 @@ def state_of(predictor: Predictor) -> bytes:
 def _fit(channel: Channel, job: FitJob) -> None:
     setting, before = job.setting, list(sys.modules)
     device = torch.device(setting.device)
-    method, recipe = setting.method.create(), setting.task.recipe
-    clock = Clock(device)
-    parts = open_fitting(setting, device, recipe.changed(recipe_changes(method)))
-    shared = SharedFits(job.shared)
-
-    def progress(done: int, total: int) -> None:
-        channel.send("progress", done=done, total=total)
-
-    base = make_problem(setting, parts, progress)
-    warm_up(base)
-    problem = shared.problem(base).member(job.member)
-    channel.send("ready")
-    channel.wait_for_go()
-    with clock() as reading:
-        predictor = problem.fit(method)
-        state = state_of(predictor)
+    with followers(job, _follow) as join:
+        clock = Clock(device)
+        method = setting.method.create()
+        shared = SharedFits(job.shared)
+        base = _base(setting, lambda done, total: channel.send("progress", done=done, total=total))
+        warm_up(base)
+        problem = shared.problem(base).member(job.member)
+        with join():
+            channel.send("ready")
+            channel.wait_for_go()
+            with clock() as reading:
+                predictor = problem.fit(method)
+                state = state_of(predictor)
     channel.send("fitted", state, steps=reading.steps, memory=reading.peak_memory, taken=shared.taken)
     looked = _look(method, base.member(job.member).of(method), predictor) if job.whole else {}
-    channel.send("looked", looked=looked, machine=machine_of(device, before))
+    machine = machine_of(device, before) | {"ranks": max(1, len(job.ranks))}
+    channel.send("looked", looked=looked, machine=machine)
+
+
+def _follow(job: FitJob) -> None:
+    """What another rank does: the same fit, of which nobody wants to hear."""
+    problem = SharedFits(job.shared).problem(_base(job.setting, lambda done, total: None))
+    problem.member(job.member).fit(job.setting.method.create())
+
+
+def _base(setting: Setting, progress: Callable[[int, int], None]) -> Problem:
+    changes = recipe_changes(setting.method.create())
+    parts = open_fitting(setting, torch.device(setting.device), setting.task.recipe.changed(changes))
+    return make_problem(setting, parts, progress)
 
 
 def _look(method: Method, problem: Problem, predictor: Predictor) -> dict[str, Any]:

@@ -46,12 +46,21 @@ class Setting:
 
 @dataclass(frozen=True)
 class FitJob:
-    """One fit. ``shared``: states of the fits it may take over, by `fit_key`; ``whole``: look closer afterwards."""
+    """One fit.
+
+    Attributes:
+        setting: what is fitted, on what.
+        member: of an ensemble.
+        shared: states of the fits it may take over, by `fit_key`.
+        whole: look closer afterwards.
+        ranks: devices that train its network together, the setting's own first; empty: that one alone.
+    """
 
     setting: Setting
     member: int = 0
     shared: dict[str, bytes] = field(default_factory=dict, repr=False)
     whole: bool = True
+    ranks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ FLOOR = 0.1
 
 def differing(theirs: Environment, ours: Environment) -> list[str]:
     """What may decide bits and is not the same: where it is empty, equal runs agree to the last bit."""
-    found = [name for name in ("code", "capability", "threads", "cpu") if getattr(theirs, name) != getattr(ours, name)]
+    places = ("code", "capability", "threads", "ranks", "cpu")
+    found = [name for name in places if getattr(theirs, name) != getattr(ours, name)]
     packages = ("torch", "torchvision", "timm", "numpy", "laplace-torch")
     return found + [name for name in packages if theirs.packages.get(name) != ours.packages.get(name)]
 

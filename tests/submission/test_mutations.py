@@ -39,7 +39,7 @@ QUICKLY = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
 )
-FREE = {"commit", "device_index", "audit", "tuning", "origin", "error", "started", "dirty", "packages", "url"}
+FREE = {"commit", "device_index", "ranks", "audit", "tuning", "origin", "error", "started", "dirty", "packages", "url"}
 FREE |= {"peak_memory_fit", "peak_memory_predict", "shared_s", "parameters", "state_bytes"}
 """Fields of which no file can prove anything. They decide no number, and nothing is concluded from them."""
 CLAIMS = {"fit_s", "predict_s", "fit_flops", "predict_flops", "map_fit_s", "map_predict_s", "fit_memory"}

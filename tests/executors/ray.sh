@@ -1,0 +1,55 @@
+#!/bin/sh
+# A real Ray cluster of three nodes on loopback, for tests: `ray.sh up FOLDER`, `ray.sh down FOLDER`, `ray.sh again FOLDER NODE`. Each node has a
+# cache of its own. Wants `ray` in the PATH, and PYTHONPATH as its nodes are to have it.
+set -eu
+what=$1 folder=$2
+port=${RAY_TEST_PORT:-6479}
+export RAY_USAGE_STATS_ENABLED=0
+
+node() { # NAME ARGUMENTS...: one node with one core, which ends with the process whose number is in NAME.pid
+    name=$1
+    shift
+    mkdir -p "$folder/$name"
+    IVI_CACHE=$folder/$name/cache setsid ray start --block --num-cpus 1 --node-ip-address 127.0.0.1 \
+        --object-store-memory 100000000 --disable-usage-stats --min-worker-port 0 --max-worker-port 0 \
+        --dashboard-agent-listen-port 0 "$@" >"$folder/$name/log" 2>&1 &
+    echo $! >"$folder/$name.pid"
+}
+
+started() { # NAME: wait until a node is there
+    for _ in $(seq "${RAY_TEST_PATIENCE:-180}"); do
+        grep -q "Ray runtime started" "$folder/$1/log" 2>/dev/null && return 0
+        kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null || break
+        sleep 1
+    done
+    tail -n 5 "$folder/$1/log" >&2
+    exit 1
+}
+
+up() {
+    mkdir -p "$folder"
+    node head --head --port "$port" --include-dashboard false --temp-dir "$folder/tmp"
+    started head
+    node second --address "127.0.0.1:$port"
+    node third --address "127.0.0.1:$port"
+    started second
+    started third
+}
+
+down() {
+    for name in third second head; do
+        [ -s "$folder/$name.pid" ] && kill -TERM -- "-$(cat "$folder/$name.pid")" 2>/dev/null || true
+    done
+    sleep 2
+    for name in third second head; do
+        [ -s "$folder/$name.pid" ] && kill -KILL -- "-$(cat "$folder/$name.pid")" 2>/dev/null || true
+    done
+}
+
+again() { # start a node that was lost
+    node "$name" --address "127.0.0.1:$port"
+    started "$name"
+}
+
+name=${3:-}
+$what
