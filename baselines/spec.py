@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,7 +59,7 @@ class MethodSpec(BaseModel):
             "resolved": self.resolved,
         }
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Equal for equal methods."""
         return json.dumps(self.identity, sort_keys=True)
@@ -76,7 +77,7 @@ class MethodSpec(BaseModel):
         arguments = ", ".join(f"{key}={one}" for key, one in shown.items())
         return f"{self.name}({arguments})" if arguments else self.name
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The name of its row in a table: the shortest spec that means it, a variant's name where it has one."""
         return _variant_of(self) or self.text

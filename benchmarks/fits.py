@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from baselines.spec import MethodSpec
@@ -14,6 +15,7 @@ from benchmarks.measure.environment import Stack, version_of
 from benchmarks.measure.jobs import Failure, FitJob, Fitted, Setting, Use, Uses
 from benchmarks.prepare import Prepared
 from benchmarks.runs import Run, method_identity
+from benchmarks.suite import Task
 from leaderboard.identity import RULES, digest
 from leaderboard.store import write_once
 
@@ -125,12 +127,32 @@ def spent_of(fitted: Fitted, others: Mapping[str, Spent]) -> Spent:
 
 
 def _key(data: Prepared, setting: Setting, spec: MethodSpec, local: str, stack: Stack) -> str:
-    sets = data.manifest.sets
     parts = [
         [RULES, local, setting.seed, setting.device.partition(":")[0], setting.threads],
-        [setting.task.name, setting.task.model.model_dump(mode="json"), vars(setting.likelihood)],
-        [sets[name].model_dump() for name in ("train", "validation")],
-        [stack.code, stack.packages, version_of(spec.package) if spec.package else None],
-        method_identity(spec).model_dump(mode="json"),
+        [_fitted_on(data, setting)],
+        [stack.code, stack.packages, _version(spec.package) if spec.package else None],
+        _identity(spec),
     ]
     return digest(parts)[:32]
+
+
+_version = cache(version_of)
+
+
+@cache
+def _identity(spec: MethodSpec) -> str:
+    return method_identity(spec).canonical
+
+
+def _fitted_on(data: Prepared, setting: Setting) -> str:
+    """Hash of what all fits of a task have in common; made once for as long as they share their task."""
+    known = _TASKS.get(id(setting.task))
+    if known is None or known[0] is not setting.task or known[1] is not data:
+        sets = [data.manifest.sets[name].model_dump() for name in ("train", "validation")]
+        model = setting.task.model.model_dump(mode="json")
+        known = setting.task, data, digest([setting.task.name, model, vars(setting.likelihood), sets])
+        _TASKS[id(setting.task)] = known
+    return known[2]
+
+
+_TASKS: dict[int, tuple[Task, Prepared, str]] = {}

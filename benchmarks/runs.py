@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,21 @@ from leaderboard.identity import DataIdentity, Identity, MethodIdentity, TaskIde
 
 @dataclass(frozen=True)
 class Run:
-    """One experiment: a method on a task with a seed."""
+    """One experiment: a method on a task with a seed; ``known``: their identities, where many runs share them."""
 
     task: Task
     data: Prepared
     method: MethodSpec
     seed: int
     device: str = "cpu"
+    known: tuple[TaskIdentity, MethodIdentity] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def identity(self) -> Identity:
         """All that decides its numbers."""
         return Identity(
-            task=task_identity(self.task, self.data),
-            method=method_identity(self.method),
+            task=self.known[0] if self.known else task_identity(self.task, self.data),
+            method=self.known[1] if self.known else method_identity(self.method),
             seed=self.seed,
             device="cuda" if self.device.startswith("cuda") else "cpu",
         )
@@ -50,8 +51,10 @@ def runs_of(suite: Suite, tasks: Mapping[str, tuple[Task, Prepared]], device: st
     """Every run that ``suite`` means, in the order in which they are best made: what others build on comes first."""
     specs = distinct(parse(text) for text in suite.methods)  # a variant and its spec are one method
     specs.sort(key=lambda spec: spec.name != "map")
+    named = {name: task_identity(*tasks[name]) for name in suite.tasks}
+    known = {spec: method_identity(spec) for spec in specs}
     return [
-        Run(*tasks[name], method=spec, seed=seed, device=device)
+        Run(*tasks[name], method=spec, seed=seed, device=device, known=(named[name], known[spec]))
         for name in suite.tasks
         for seed in suite.seeds
         for spec in specs

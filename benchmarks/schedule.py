@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,11 @@ class Schedule:
         fits: every node, by its key.
         own: run id -> the key of the run's own fit.
         store: where states are kept.
+        waiting: runs that have not come to their end, by their ids.
+        users: key of a fit -> places of the runs that are made of it.
+        open: heap of the places of runs of which something may begin; a run that only waits for others is not in it.
+        failed: keys of fits that have failed and whose runs have not been told.
+        begun, sought: keys and run ids of what was sent; keys of fits that were looked for among those kept.
     """
 
     runs: Sequence[Run]
@@ -45,11 +51,19 @@ class Schedule:
     own: dict[str, str]
     store: FitStore
     waiting: dict[str, Run] = field(init=False)
+    users: dict[str, list[int]] = field(init=False)
+    open: list[int] = field(init=False)
+    failed: list[str] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
     sought: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.waiting = {run.run_id: run for run in self.runs}
+        self.users = {key: [] for key in self.fits}
+        for place, run in enumerate(self.runs):
+            for fit in self._below(self.fits[self.own[run.run_id]]):
+                self.users[fit.key].append(place)
+        self.open = list(range(len(self.runs)))
 
     def make(self, executor: JobExecutor, at_once: int, look: Callable[[], None] = lambda: None) -> Iterator[Made]:
         """Make every run, ``at_once`` jobs at a time; yield each as it ends. ``look`` is called now and then."""
@@ -66,16 +80,24 @@ class Schedule:
 
     def _next(self) -> tuple[Fit | Run, Job] | None:
         """A run whose fit is there, else a fit whose needs are there; the earliest in the plan."""
-        for run in self.waiting.values():
+        while self.open:
+            run = self.runs[self.open[0]]
             own = self.fits[self.own[run.run_id]]
-            items = [run] if own.sha256 else [fit for fit in self._below(own) if self._ready(fit)]
-            for item in items:
+            ready = [fit for fit in self._below(own) if self._ready(fit)]  # some may be found to be there already
+            items = [run] if own.sha256 else ready
+            for item in items if run.run_id in self.waiting else ():
                 name = item.key if isinstance(item, Fit) else item.run_id
                 job = None if name in self.begun else self._job(item)
                 if job is not None:
                     self.begun.add(name)
                     return item, job
+            heapq.heappop(self.open)
         return None
+
+    def _reopen(self, key: str) -> None:
+        """Something has become of a fit: look again at the runs that are made of it."""
+        for place in self.users[key]:
+            heapq.heappush(self.open, place)
 
     def _below(self, fit: Fit) -> Iterator[Fit]:
         for key in fit.needs.values():
@@ -106,6 +128,7 @@ class Schedule:
         """What lies there is no longer what was kept: have it made again."""
         self.fits[key].sha256 = ""
         self.begun.discard(key)
+        self._reopen(key)
         self.store.forget(key)
 
     def _taken(self, item: Fit | Run, outcome: Fitted | Answers | Failure) -> Iterator[Made]:
@@ -114,9 +137,11 @@ class Schedule:
         elif isinstance(outcome, Fitted):
             others = {local: found[1] for local, key in item.needs.items() if (found := self.store.get(key))}
             item.sha256 = self.store.put(item.key, outcome, spent_of(outcome, others))
+            self._reopen(item.key)
         else:
             assert isinstance(outcome, Failure)
             item.failure = outcome
+            self.failed.append(item.key)
 
     def _answered(self, run: Run, outcome: Fitted | Answers | Failure) -> Iterator[Made]:
         fit = self.fits[self.own[run.run_id]]
@@ -135,7 +160,9 @@ class Schedule:
 
     def _hopeless(self) -> Iterator[Made]:
         """Runs whose fit failed, or one that it builds on."""
-        for run in list(self.waiting.values()):
+        places = sorted({place for key in self.failed for place in self.users[key]})
+        self.failed.clear()
+        for run in (self.runs[place] for place in places if self.runs[place].run_id in self.waiting):
             own = self.fits[self.own[run.run_id]]
             bad = next((fit for fit in self._below(own) if fit.failure), None)
             if bad is None or bad.failure is None:

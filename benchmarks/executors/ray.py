@@ -71,7 +71,8 @@ def opened(options: Options, place: Place) -> RayExecutor:
         import ray
     except ImportError:
         raise UserError("--on ray needs Ray: pip install 'ivi-bench[ray]'") from None
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_worker_niceness"):  # without: reports to its makers; stands back
+        os.environ.setdefault(name, "0")
     here = {} if options.address else {"num_cpus": place.workers, "include_dashboard": False}
     try:
         ray.init(address=options.address, log_to_driver=False, logging_level="error", **here)

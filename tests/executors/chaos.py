@@ -1,4 +1,6 @@
-"""Kill what makes a suite, again and again, and see that nothing is lost: `python tests/executors/chaos.py FOLDER WHAT ...`
+"""Kill what makes a suite, again and again, and see that nothing is lost: `python tests/executors/chaos.py FOLDER`.
+
+Names of scenarios after the folder: only those.
 
 Each scenario runs a tiny suite under a fixed number of kills at moments that a seed decides, then once undisturbed, and
 checks: each run has one good record and no more, whole, with the predictions of an undisturbed suite; every record that
@@ -93,7 +95,7 @@ class Chaos:
             self.kills += 1
 
     def kill_some(self, wanted, times, each, while_alive):
-        """Kill one of the processes whose command line holds ``wanted``, ``times`` over, about every ``each`` seconds."""
+        """Kill a process whose command line holds ``wanted``, ``times`` over, about every ``each`` seconds."""
         count = 0
         while count < times and while_alive.poll() is None:
             time.sleep(each * self.random.uniform(0.2, 1.8))
@@ -116,7 +118,8 @@ class Chaos:
             time.sleep(0.5)
         assert not left, left
         say(
-            f"{self.name}: {self.kills} kills; {len(good(self.out))} of {RUNS} runs whole, metrics unchanged, 0 processes left"
+            f"{self.name}: {self.kills} kills; {len(good(self.out))} of {RUNS} runs whole, metrics unchanged, "
+            "0 processes left"
         )
         return self.kills
 
@@ -346,9 +349,10 @@ def ray_turn(chaos, turn, driver, place):
     if turn == "node":
         name = chaos.random.choice(["second", "third"])
         group = int((place / f"{name}.pid").read_text())
-        with suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
-            chaos.kills += 1
+        for pid in below(group):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        chaos.kills += 1
         subprocess.run([HERE / "ray.sh", "again", place, name], check=True, timeout=600, env=chaos.environment)
     elif turn == "driver":
         chaos.kill(driver.pid)

@@ -4,7 +4,7 @@
 set -eu
 what=$1 folder=$2
 port=${RAY_TEST_PORT:-6479}
-export RAY_USAGE_STATS_ENABLED=0
+export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 # else its workers stand back behind all others
 
 node() { # NAME ARGUMENTS...: one node with one core, which ends with the process whose number is in NAME.pid
     name=$1
@@ -36,13 +36,18 @@ up() {
     started third
 }
 
+below() { # PID: it and all that it has started
+    ps -eo pid=,ppid= | awk -v root="$1" '{ of[$1] = $2 } END {
+        for (one in of) { up = one; while (up != root && up in of && up > 1) up = of[up]; if (up == root) print one } }'
+}
+
 down() {
+    all=
     for name in third second head; do
-        [ -s "$folder/$name.pid" ] && kill -TERM -- "-$(cat "$folder/$name.pid")" 2>/dev/null || true
+        [ -s "$folder/$name.pid" ] && all="$all $(below "$(cat "$folder/$name.pid")" | tr '\n' ' ')"
     done
-    sleep 2
-    for name in third second head; do
-        [ -s "$folder/$name.pid" ] && kill -KILL -- "-$(cat "$folder/$name.pid")" 2>/dev/null || true
+    for pid in $all; do
+        kill -KILL "$pid" 2>/dev/null || true
     done
 }
 
