@@ -13,6 +13,8 @@ from baselines.names import UserError
 from benchmarks.suite import TaskModel, is_file
 
 HUB = "hub"
+STATE = "state"
+"""Weights that a fitted state brings along: none are read."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def weights_file(model: TaskModel) -> Path | None:
     Raises:
         UserError: it is not there, or not what it should be.
     """
-    if model.pretrained is None or model.pretrained == HUB:
+    if model.pretrained in (None, HUB, STATE):
         return None
     if not is_file(model.pretrained):
         return _packaged(model)

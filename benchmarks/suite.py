@@ -145,6 +145,12 @@ class Task(_Config):
     model: TaskModel
     recipe: Recipe
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        if self.model.frozen and (self.recipe.augment != "none" or self.recipe.trunk_rate != 1):
+            raise ValueError("a frozen trunk sees each picture once: leave augment and trunk_rate out of [recipe]")
+        return self
+
 
 class Suite(_Config):
     """Which tasks, methods and seeds: three lists."""
