@@ -230,9 +230,12 @@ def _finite(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterable[tuple[Tensor, 
 
 
 def _decompose(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, none below zero, and eigenvectors of a symmetric matrix."""
-    values, vectors = torch.linalg.eigh(matrix)
-    return values.clamp(min=0), vectors
+    """Eigenvalues, none below zero, and eigenvectors of a symmetric matrix, found in float64.
+
+    In float32 it fails on the features of a pretrained network, of which many are zero throughout.
+    """
+    values, vectors = torch.linalg.eigh(matrix.double())
+    return values.clamp(min=0).to(matrix), vectors.to(matrix)
 
 
 class LastLayerPredictor(nn.Module):

@@ -46,12 +46,12 @@ class GaussianWeights(WeightDraws):
 class VariationalOnlineNewton(Optimizer):
     """IVON: one draw of the weights a step, and a running estimate of the diagonal of the Hessian.
 
-    Source: Shen et al. 2024, arXiv 2402.17641, algorithm 1; one group of parameters. The learning rate is multiplied
+    Source: Shen et al. 2024, arXiv 2402.17641, algorithm 1. The learning rate is multiplied
     with ``hess_init + weight_decay``, so that the first steps are as long as plain gradient steps of that rate. Noise
     comes from the global generator, which the training loop seeds.
 
     Args:
-        params: parameters, or one group of them: the means.
+        params: parameters, or groups of them with learning rates of their own: the means.
         lr: learning rate.
         num_examples: effective sample size (lambda).
         weight_decay: precision of the prior, per example (delta).
@@ -93,18 +93,19 @@ class VariationalOnlineNewton(Optimizer):
         with torch.enable_grad():
             loss = closure()
         self.steps += 1
-        for p, mean, noise in zip(parameters, means, noises, strict=True):
-            p.copy_(mean if p.grad is None else self._moved(p, mean, p.grad, noise))
+        rates = [group["lr"] for group in self.param_groups for _ in group["params"]]
+        for p, mean, noise, lr in zip(parameters, means, noises, rates, strict=True):
+            p.copy_(mean if p.grad is None else self._moved(p, mean, p.grad, noise, lr))
         return loss
 
-    def _moved(self, p: Tensor, mean: Tensor, gradient: Tensor, noise: Tensor) -> Tensor:
+    def _moved(self, p: Tensor, mean: Tensor, gradient: Tensor, noise: Tensor, lr: float) -> Tensor:
         """The new mean of one parameter (lines 3 to 7)."""
         momentum, h, decay = self.state[p]["momentum"], self.state[p]["hessian"], self.weight_decay
         momentum.lerp_(gradient, 1 - self.beta1)
         estimate, rest = gradient * noise * self.precision(p), 1 - self.beta2
         h.copy_(self.beta2 * h + rest * estimate + 0.5 * rest**2 * (h - estimate) ** 2 / (h + decay))
-        lr = self.param_groups[0]["lr"] * (self.hess_init + decay)
-        return mean - lr * (momentum / (1 - self.beta1**self.steps) + decay * mean) / (h + decay)
+        step = lr * (self.hess_init + decay)
+        return mean - step * (momentum / (1 - self.beta1**self.steps) + decay * mean) / (h + decay)
 
     def _parameters(self) -> list[Tensor]:
-        return self.param_groups[0]["params"]
+        return [p for group in self.param_groups for p in group["params"]]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from baselines.names import UserError, unknown
 
@@ -18,7 +26,8 @@ class Recipe(BaseModel):
 
     Exactly one of ``epochs`` and ``max_steps`` is given; ``max_steps = 0`` leaves pretrained weights as they are.
     ``warmup`` is the fraction of all steps over which the learning rate rises linearly. ``clip_norm`` bounds the norm
-    of the whole gradient, for every method alike.
+    of the whole gradient, for every method alike. ``trunk_rate`` is a factor on the learning rate of all layers but the
+    head, for pretrained networks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,12 +44,18 @@ class Recipe(BaseModel):
     clip_norm: Positive | None = None
     augment: Literal["none", "crop-flip"] = "none"
     precision: Literal["float32", "bfloat16"] = "float32"
+    trunk_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _one_length(self) -> Recipe:
         if (self.epochs is None) == (self.max_steps is None):
             raise ValueError("give exactly one of epochs and max_steps")
         return self
+
+    @model_serializer(mode="wrap")
+    def _used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What came later stands in identities only where it is used, so that those of older runs stay."""
+        return {name: value for name, value in handler(self).items() if name != "trunk_rate" or value != 1}
 
     def changed(self, changes: Mapping[str, Any]) -> Recipe:
         """This recipe with some fields changed. One of ``epochs`` and ``max_steps`` takes the place of the other.

@@ -66,7 +66,7 @@ def train(
         Diverged: the loss became NaN or infinite.
     """
     recipe, total = problem.recipe, problem.recipe.steps(problem.train.num_examples)
-    groups = groups or [{"params": list(model.parameters())}]
+    groups = discriminated(groups or [{"params": list(model.parameters())}], model, recipe)
     stepping = optimizer(groups) if optimizer else make_optimizer(recipe, groups)
     check_groups(model, stepping)
     compute_loss = _loss(model, problem, loss, own=optimizer or epoch)
@@ -78,7 +78,7 @@ def train(
     for step, (x, y) in enumerate(_batches(epoch or _own_epoch(problem), total)):
         factor = lr_factor(recipe, step, total)
         for group, lr in zip(stepping.param_groups, base_lrs, strict=True):
-            group["lr"] = lr * factor
+            group["lr"] = lr * factor * group.get("rate", 1.0)
         value: Any = stepping.step(_closure(model, problem, stepping, compute_loss, clip, x, y))
         unreached = {name: p for name, p in unreached.items() if p.grad is None}
         if after_step is not None:
@@ -100,6 +100,32 @@ def _loss(model: nn.Module, problem: Problem, loss: Loss | None, own: object) ->
     if loss or own:
         raise Unsupported("with a loss or an optimizer of its own it is not trained on several devices at once")
     return ranks.SharedOut(model, problem)
+
+
+def discriminated(groups: Groups, model: nn.Module, recipe: Recipe) -> Groups:
+    """``groups`` divided into trunk and head, with the recipe's factor on the learning rates of the trunk as ``rate``.
+
+    The head is what the network names as its classifier, and all that a method has put beside the network.
+
+    Source: Howard & Ruder 2018, arXiv 1801.06146, section 3.2, with two rates.
+
+    Raises:
+        TrainingError: the network does not name its classifier.
+    """
+    if recipe.trunk_rate == 1:
+        return groups
+    net: Any = next((one for one in model.modules() if callable(getattr(one, "get_classifier", None))), None)
+    if net is None:
+        raise TrainingError(f"trunk_rate: {type(model).__name__} does not say what its classifier is")
+    head = {id(p) for p in net.get_classifier().parameters()}
+    trunk = {id(p) for p in net.parameters()} - head
+    found = []
+    for group in groups:
+        params = list(group["params"])
+        slow, fast = ([p for p in params if (id(p) in trunk) is is_slow] for is_slow in (True, False))
+        found += [group | {"params": slow, "rate": recipe.trunk_rate}] if slow else []
+        found += [group | {"params": fast}] if fast else []
+    return found
 
 
 def _closure(

@@ -14,6 +14,7 @@ from baselines.spec import MethodSpec
 from benchmarks.measure.environment import Stack, version_of
 from benchmarks.measure.jobs import Failure, FitJob, Fitted, Setting, Use, Uses
 from benchmarks.prepare import Prepared
+from benchmarks.pretrained import described
 from benchmarks.runs import Run, method_identity
 from benchmarks.suite import Task
 from leaderboard.identity import RULES, digest
@@ -149,7 +150,7 @@ def _fitted_on(data: Prepared, setting: Setting) -> str:
     known = _TASKS.get(id(setting.task))
     if known is None or known[0] is not setting.task or known[1] is not data:
         sets = [data.manifest.sets[name].model_dump() for name in ("train", "validation")]
-        model = setting.task.model.model_dump(mode="json")
+        model = described(setting.task.model)
         known = setting.task, data, digest([setting.task.name, model, vars(setting.likelihood), sets])
         _TASKS[id(setting.task)] = known
     return known[2]

@@ -17,6 +17,7 @@ from benchmarks.data.truth import FIT, INPUTS, TRUTH
 from benchmarks.machine import cache_folder
 from benchmarks.measure.environment import sources_hash
 from benchmarks.measure.process import Gone, Lazily, child
+from benchmarks.pretrained import described
 from benchmarks.suite import Task
 from leaderboard.identity import Count, Part, Sha256, content_of, digest
 from leaderboard.record import SetInfo
@@ -92,7 +93,8 @@ def prepare(task: Task, say: Callable[[str], None] = _say_nothing) -> Prepared:
     found = read(folder)
     if found is not None:
         return found
-    say(f"task {task.name}: reading the data, once")
+    trunk = ", and what the frozen trunk makes of them" if task.model.frozen else ""
+    say(f"task {task.name}: reading the data{trunk}, once")
     with child(Lazily("benchmarks.sealing:seal_task"), (task, folder), LIMIT) as process:
         try:
             values, _ = process.receive()
@@ -110,8 +112,9 @@ def folder_of(task: Task) -> Path:
     own = read_spec(task.data.name)
     names = [task.data.name, *ood, *([corrupted] if (corrupted := getattr(own, "published_corruptions", None)) else [])]
     parts = [task.model_dump(mode="json", include={"data", "ood", "shift"}), FORMAT, _code()]
-    # Streamed data are read anew at each use, in the form that the task's weights want.
-    parts += [task.model.model_dump(mode="json")] if getattr(own, "stream", False) else []
+    # Streamed data are read anew at each use, in the form that the task's weights want; others are sealed in it.
+    wanted = getattr(own, "stream", False) or task.model.pretrained is not None
+    parts += [described(task.model)] if wanted else []
     key = digest([*parts, *(list(_content(read_spec(name))) for name in names)])
     return cache_folder() / "tasks" / f"{task.name}-{key[:16]}"
 

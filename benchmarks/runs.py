@@ -11,6 +11,7 @@ from typing import Any
 from baselines.spec import MethodSpec, distinct, parse
 from benchmarks.data.spec import read_spec
 from benchmarks.prepare import Prepared
+from benchmarks.pretrained import described
 from benchmarks.suite import Suite, Task
 from leaderboard.identity import DataIdentity, Identity, MethodIdentity, TaskIdentity
 
@@ -71,7 +72,7 @@ def task_identity(task: Task, data: Prepared) -> TaskIdentity:
         outputs=likelihood.outputs,
         data=DataIdentity(name=_name(task.data.name), spec=data.manifest.spec, content=data.content),
         split=task.data.model_dump(mode="json", exclude={"name"}),
-        model=task.model.model_dump(mode="json"),
+        model=described(task.model),
         recipe=task.recipe.model_dump(mode="json"),
         evaluation=_evaluation(task),
     )

@@ -20,6 +20,7 @@ from benchmarks.data.examples import Affine, Examples
 from benchmarks.data.images import Images
 from benchmarks.data.spec import DataError, DataSpec, ImageSpec, TableSpec, read_spec
 from benchmarks.data.tables import Rows
+from benchmarks.frozen import FrozenTrunk, normalization, trunk_of
 from benchmarks.measure.jobs import Setting
 from benchmarks.measure.process import Channel
 from benchmarks.prepare import Manifest, read
@@ -75,7 +76,12 @@ def _sealed(task: Task, folder: Path) -> Manifest:
     evaluation: dict[str, Load] = {"validation": lambda: fitting["validation"], "test": lambda: test}
     others = foreign(task)
     evaluation |= {name: lambda load=load: encode(load()) for name, load in others.items()} | _shifted(task, test)
-    affine = data.standardization(fitting["train"], spec)
+    trunk = trunk_of(task, spec)
+    affine = _affine(task, spec, fitting["train"], trunk)
+    if trunk is not None:
+        fitting = {name: _seen(one, trunk) for name, one in fitting.items()}
+        evaluation = {name: lambda load=load: _seen(load(), trunk) for name, load in evaluation.items()}
+        evaluation["validation"] = lambda: fitting["validation"]
     # The order repeats everywhere, and only who has the test labels can know it.
     seed = derive_seed("mixed", task.name, str(test.labels_sha256))
     sets = sealed.seal(folder, fitting, evaluation.items(), affine, seed)
@@ -89,6 +95,20 @@ def _sealed(task: Task, folder: Path) -> Manifest:
     )
 
 
+def _affine(task: Task, spec: DataSpec, train: Examples, trunk: FrozenTrunk | None) -> Affine:
+    """How what models see is standardized: features not at all, so that a head on them is the head of the network."""
+    if trunk is not None:
+        size = trunk(torch.zeros(1, *spec.shape, dtype=torch.uint8)).shape[1]
+        return Affine(torch.ones(size), torch.zeros(size))
+    if task.model.pretrained is not None and isinstance(spec, ImageSpec):
+        return normalization(task.model, spec)
+    return data.standardization(train, spec)
+
+
+def _seen(examples: Examples, trunk: FrozenTrunk) -> Examples:
+    return trunk.features(examples) if isinstance(examples, Images) else examples
+
+
 def _encoded(spec: DataSpec, fills: Mapping[str, float], examples: Examples) -> Examples:
     """What a task's models see of examples."""
     if isinstance(spec, TableSpec) and isinstance(examples, Rows) and examples.shape == spec.shape:
@@ -99,10 +119,11 @@ def _encoded(spec: DataSpec, fills: Mapping[str, float], examples: Examples) -> 
 def _cut(task: Task) -> tuple[dict[str, Examples], Examples]:
     """Training and validation set, and test set."""
     sizes, seed = {"train": task.data.train, "validation": task.data.validation}, task.data.split_seed
+    stratified = task.data.stratified
     if task.data.test is not None:
-        parts = data.split(data.load(task.data.name), seed, {**sizes, "test": task.data.test})
+        parts = data.split(data.load(task.data.name), seed, {**sizes, "test": task.data.test}, stratified)
         return {name: parts[name] for name in sizes}, parts["test"]
-    return data.split(data.load(task.data.name, "train"), seed, sizes), data.load(task.data.name, "test")
+    return data.split(data.load(task.data.name, "train"), seed, sizes, stratified), data.load(task.data.name, "test")
 
 
 def foreign(task: Task) -> dict[str, Load]:

@@ -67,8 +67,7 @@ def mixed(task: Task, device: torch.device, order: int, foreign: Foreign) -> Mix
 
 
 def _stream(task: Task, split: str, device: torch.device, augment: str) -> StreamSource:
-    pretrained = bool(task.model.arguments.get("pretrained"))
-    how = preprocessing_of(task.model.name) if pretrained else Preprocessing()
+    how = preprocessing_of(task.model.name) if task.model.pretrained else Preprocessing()
     return StreamSource(task.data.name, split, device, augment, cores(), how)  # pyright: ignore[reportArgumentType]
 
 

@@ -6,7 +6,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from baselines.names import UserError, unknown
 from baselines.recipe import Recipe
@@ -16,6 +25,8 @@ from leaderboard.identity import Name
 HERE = Path(__file__).parent
 Count = Annotated[int, Field(gt=0)]
 T = TypeVar("T", bound="_Config")
+WEIGHT_FILES = (".safetensors", ".pth", ".pt")
+"""What files of weights are called."""
 BAD_TOML = (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError)
 """What a file that is no TOML ends in: its grammar, its encoding, brackets in brackets."""
 
@@ -27,7 +38,8 @@ class _Config(BaseModel):
 class TaskData(_Config):
     """Data set and sizes of its parts, cut by one permutation that ``split_seed`` fixes.
 
-    Without ``test``, the data set's own test split is used whole.
+    Without ``test``, the data set's own test split is used whole. ``stratified``: every part has the classes in the
+    proportions of the whole.
     """
 
     name: str
@@ -35,6 +47,12 @@ class TaskData(_Config):
     validation: Count
     test: Count | None = None
     split_seed: int = 0
+    stratified: bool = False
+
+    @model_serializer(mode="wrap")
+    def _used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As of `TaskModel`."""
+        return {key: value for key, value in handler(self).items() if key != "stratified" or value}
 
 
 class TaskOOD(_Config):
@@ -73,13 +91,43 @@ class TaskShift(_Config):
 class TaskModel(_Config):
     """A model of `timm.create_model`, and its arguments.
 
-    ``arguments`` may ask for weights: ``pretrained = true`` takes them from the hub, with
-    ``pretrained_cfg_overlay = { file = "..." }`` from a file. ``image_size`` enlarges images before the first layer.
+    Attributes:
+        image_size: pictures are resized to it before the first layer.
+        pretrained: where weights come from: ``hub``, a package (`benchmarks.pretrained.PACKAGES`), or the path of a
+            .safetensors or .pth file. None: the seed decides all of them.
+        frozen: the pretrained trunk stays as it is: what it makes of each picture is computed once, when the task's
+            data are sealed, and a linear head on that is all that methods see.
+        crop: part of each side that the cut of the centre keeps, where ``image_size`` is given; None: what the weights
+            are evaluated with, 1 without any.
     """
 
     name: str
     image_size: Count | None = None
     arguments: dict[str, Any] = {}
+    pretrained: str | None = None
+    frozen: bool = False
+    crop: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TaskModel:
+        if any(name.startswith("pretrained") for name in self.arguments):
+            raise ValueError('weights are no argument: say pretrained = "hub", a package or a file in [model]')
+        if self.frozen and self.pretrained is None:
+            raise ValueError("a frozen trunk needs weights: say where they come from, as in pretrained = 'hub'")
+        if self.crop is not None and self.image_size is None:
+            raise ValueError("crop cuts out of pictures that image_size resizes: give image_size too")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What came later stands in identities only where it is used, so that those of older runs stay."""
+        later = {"pretrained": None, "frozen": False, "crop": None}
+        return {key: value for key, value in handler(self).items() if key not in later or value != later[key]}
+
+
+def is_file(pretrained: str | None) -> bool:
+    """Whether weights come from a file, by its name."""
+    return pretrained is not None and pretrained.endswith(WEIGHT_FILES)
 
 
 class Task(_Config):
@@ -96,6 +144,12 @@ class Task(_Config):
     shift: TaskShift | None = None
     model: TaskModel
     recipe: Recipe
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        if self.model.frozen and (self.recipe.augment != "none" or self.recipe.trunk_rate != 1):
+            raise ValueError("a frozen trunk sees each picture once: leave augment and trunk_rate out of [recipe]")
+        return self
 
 
 class Suite(_Config):
@@ -129,16 +183,20 @@ def load_task(name: str) -> Task:
 
 
 def _anchored(task: Task, folder: Path) -> Task:
-    """``task`` with the paths of its data sets counted from ``folder``, where its file lies."""
+    """``task`` with the paths of its data sets and weights counted from ``folder``, where its file lies."""
 
     def from_there(name: str) -> str:
         return str(folder / name) if name.endswith(".toml") else name
 
     data = task.data.model_copy(update={"name": from_there(task.data.name)})
+    model = task.model
+    if is_file(model.pretrained):
+        model = model.model_copy(update={"pretrained": str(folder / str(model.pretrained))})
+    task = task.model_copy(update={"data": data, "model": model})
     if task.ood is None:
-        return task.model_copy(update={"data": data})
+        return task
     groups = {group: tuple(map(from_there, getattr(task.ood, group))) for group in ("near", "far")}
-    return task.model_copy(update={"data": data, "ood": TaskOOD(**groups)})
+    return task.model_copy(update={"ood": TaskOOD(**groups)})
 
 
 def load_suite(name: str) -> Suite:

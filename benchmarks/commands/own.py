@@ -60,6 +60,9 @@ def predict(
     method: Annotated[
         str | None, typer.Option("--method", help="Of a method from a file: path/to/file.py:Class.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Of a frozen trunk whose weights came from a file: that file.")
+    ] = None,
 ) -> None:
     """Ask a kept predictor about new inputs: class, probability, and how unlike anything seen each one is.
 
@@ -71,7 +74,7 @@ def predict(
     from benchmarks.own.predictor import load_predictor
 
     torch.set_num_threads(1)
-    kept = load_predictor(run, out, task=task, seed=seed, method=method)
+    kept = load_predictor(run, out, task=task, seed=seed, method=method, weights=weights)
     rows = kept.predict(files)
     if format is Form.csv:
         typer.echo(rows.to_csv(index=False, float_format="%.6g"), nl=False)

@@ -81,18 +81,35 @@ class Affine:
     target_std: float | None = None
 
 
-def split(examples: E, seed: int, sizes: Mapping[str, int]) -> dict[str, E]:
+def split(examples: E, seed: int, sizes: Mapping[str, int], stratified: bool = False) -> dict[str, E]:
     """Disjoint parts of ``examples``, cut one after the other from one permutation that only ``seed`` decides.
 
     Args:
         examples: what is cut; examples beyond the sum of ``sizes`` are left out.
         seed: the same seed gives the same parts on every machine.
         sizes: name of the part -> how many examples.
+        stratified: every part has the classes in the proportions of all examples, to within one of each.
 
     Raises:
-        DataError: ``sizes`` ask for more examples than there are, or for an empty part.
+        DataError: ``sizes`` ask for more examples than there are, or for an empty part; or there are no classes.
     """
-    return {name: examples.take(index) for name, index in cut(len(examples), seed, sizes).items()}
+    places = cut(len(examples), seed, sizes)
+    if stratified:
+        if examples.labels is None or examples.labels.is_floating_point():
+            raise DataError("stratified: there are no classes whose proportions could be kept")
+        order = _stratified(examples.labels, seed)
+        places = dict(zip(sizes, order[: sum(sizes.values())].split(list(sizes.values())), strict=True))
+    return {name: examples.take(index) for name, index in places.items()}
+
+
+def _stratified(labels: Tensor, seed: int) -> Tensor:
+    """A random order in which each class is spread evenly, so that every stretch of it has the classes of the whole."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    along = torch.empty(len(labels), dtype=torch.float64)
+    for label in labels.unique():
+        members = order[labels[order] == label]
+        along[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+    return order[along[order].argsort(stable=True)]
 
 
 def cut(count: int, seed: int, sizes: Mapping[str, int]) -> dict[str, Tensor]:

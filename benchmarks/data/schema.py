@@ -88,7 +88,8 @@ class Hub(_Columns):
 class Local(_Columns):
     """Files on this machine; ``splits`` names each split's file, pattern or folder.
 
-    A relative ``path`` counts from the folder of the TOML file; ``leave_out``: files that are not read, from ``path``.
+    A relative ``path`` counts from the folder of the TOML file, or from that of ``package``, a Python package that
+    brings the files along; ``leave_out``: files that are not read, from ``path``.
     """
 
     kind: Literal["local"]
@@ -96,6 +97,7 @@ class Local(_Columns):
     path: Path
     splits: dict[str, str] = {}
     leave_out: tuple[str, ...] = ()
+    package: str | None = None
 
 
 Source = Annotated[Builtin | Idx | Hub | Local, Field(discriminator="kind")]

@@ -20,13 +20,14 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from benchmarks.data.examples import Affine, Examples
+from benchmarks.data.features import Features
 from benchmarks.data.hashes import array_sha256, raw, sha256_prefix
 from benchmarks.data.images import Images
 from benchmarks.data.spec import DataError
 from benchmarks.data.tables import Rows
 from benchmarks.data.truth import FIT, INPUTS, TRUTH, Damaged, SetInfo, check_seal, opened, seal_of
 
-_CLASSES = {"Images": Images, "Rows": Rows}
+_CLASSES = {"Images": Images, "Rows": Rows, "Features": Features}
 _DTYPES = {"uint8": "U8", "float32": "F32", "int64": "I64"}
 _BYTES_AT_ONCE = 1 << 24
 

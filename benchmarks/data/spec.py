@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 import tomllib
 from collections.abc import Mapping
@@ -101,6 +102,8 @@ def _anchored(spec: DataSpec, folder: Path) -> DataSpec:
 
     def source(given: Builtin | Idx | Hub | Local) -> Builtin | Idx | Hub | Local:
         if isinstance(given, Local):
+            if given.package is not None:
+                return given.model_copy(update={"path": folder_of_package(given.package) / given.path})
             return given.model_copy(update={"path": folder / given.path})
         return given.model_copy(update={"folder": folder / given.folder}) if isinstance(given, Idx) else given
 
@@ -112,6 +115,15 @@ def _anchored(spec: DataSpec, folder: Path) -> DataSpec:
     if isinstance(spec, ImageSpec) and spec.published_corruptions:
         update["published_corruptions"] = other(spec.published_corruptions)
     return spec.model_copy(update=update)
+
+
+def folder_of_package(package: str) -> Path:
+    """Where an installed package lies; one that is not installed: a folder of its name, which is not there."""
+    try:
+        found = importlib.util.find_spec(package.replace("-", "_"))
+    except (ImportError, ValueError):
+        found = None
+    return Path(found.origin).parent if found and found.origin else Path(f"<package {package}>")
 
 
 def _own_copy(spec: DataSpec) -> list[Local]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -136,17 +137,45 @@ def resnet34_small_images(pretrained: bool = False, norm: str = "group", **kwarg
     return _for_small_images(net, arguments.get("in_chans", 3))
 
 
-class Enlarged(nn.Module):
-    """A network that sees its images enlarged: pretrained weights want the size they were trained on."""
+class Resized(nn.Module):
+    """A network that sees its pictures in another size: pretrained weights want the one they were trained on.
 
-    def __init__(self, net: nn.Module, size: int) -> None:
+    Args:
+        net: the network.
+        size: of the squares that it sees.
+        crop: part of each side that the cut of the centre keeps.
+        interpolation: ``bicubic`` or ``bilinear``, both antialiased.
+    """
+
+    def __init__(self, net: nn.Module, size: int, crop: float = 1.0, interpolation: str = "bicubic") -> None:
         super().__init__()
-        self.net, self.size = net, size
+        self.net, self.size, self.crop, self.interpolation = net, size, crop, interpolation
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [batch, classes] of images [batch, channels, height, width] of any size."""
-        return self.net(F.interpolate(x, size=(self.size, self.size), mode="bicubic", antialias=True))
+        """Outputs [batch, outputs] of images [batch, channels, height, width] of any size."""
+        height, width = x.shape[-2:]
+        scale = math.floor(self.size / self.crop) / min(height, width)
+        sides = [max(self.size, round(side * scale)) for side in (height, width)]
+        x = F.interpolate(x, size=sides, mode=self.interpolation, antialias=True)
+        top, left = (round((side - self.size) / 2) for side in sides)
+        return self.net(x[..., top : top + self.size, left : left + self.size])
 
     def get_classifier(self) -> nn.Module:
         """The last layer."""
         return self.net.get_classifier()  # pyright: ignore[reportCallIssue]
+
+
+class Head(nn.Module):
+    """A linear layer on what a frozen trunk gives: outputs [batch, outputs] of features [batch, features]."""
+
+    def __init__(self, features: int, outputs: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(features, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs [batch, outputs]."""
+        return self.fc(x)
+
+    def get_classifier(self) -> nn.Linear:
+        """The layer itself."""
+        return self.fc

@@ -20,6 +20,7 @@ from baselines.names import UserError
 from benchmarks.data.spec import DataSpec, read_spec
 from benchmarks.data.truth import FIT
 from benchmarks.outcome import Outcome
+from benchmarks.pretrained import described
 from benchmarks.runs import Run
 from leaderboard.calibration import SCALINGS
 from leaderboard.metrics.registry import Kind
@@ -130,10 +131,10 @@ def model_file(run: Run, state: bytes, outcome: Outcome) -> bytes | None:
 
 
 def _task(run: Run) -> dict[str, Any]:
-    """The task, without where its data lie."""
+    """The task, without where its data and weights lie."""
     task = run.task.model_dump(mode="json", exclude={"ood", "shift"})
     task["data"]["name"] = read_spec(run.task.data.name).name
-    return task
+    return task | {"model": described(run.task.model)}
 
 
 def _without_places(spec: DataSpec) -> dict[str, Any]:

@@ -21,13 +21,15 @@ from baselines.protocol import Predictor
 from baselines.spec import MethodSpec, parse
 from benchmarks.data.schema import KINDS
 from benchmarks.data.spec import DataSpec
+from benchmarks.frozen import FrozenTrunk
 from benchmarks.measure.fitting import BATCH_SIZE
 from benchmarks.measure.jobs import Setting
 from benchmarks.measure.predicting import answers
 from benchmarks.own.kept import OOD_SCORE, About, find_model, read_about
 from benchmarks.own.newcomers import read_newcomers
+from benchmarks.pretrained import STATE, described
 from benchmarks.problem import Absent, Parts, make_problem
-from benchmarks.suite import Task
+from benchmarks.suite import Task, TaskModel, is_file
 from leaderboard.calibration import SCALINGS
 from leaderboard.predictions import AnyPredictions, Categorical, from_arrays
 from leaderboard.scoring import ood_scores
@@ -48,12 +50,14 @@ class SavedPredictor:
         likelihood: what its outputs mean.
         predictor: the fitted method itself; `Predictor.outputs` takes standardized inputs.
         device: where it lives.
+        trunk: what pictures pass through first, where it was frozen.
     """
 
     about: About
     likelihood: Likelihood
     predictor: Predictor
     device: torch.device
+    trunk: FrozenTrunk | None = None
 
     @property
     def spec(self) -> DataSpec:
@@ -87,6 +91,7 @@ class SavedPredictor:
         Args:
             inputs: pixels [N, C, H, W] uint8, or features [N, D] float32, in their own units.
         """
+        inputs = inputs if self.trunk is None else self.trunk(inputs)
         shape = (1, -1, *(1,) * (inputs.dim() - 2))
         scale, shift = (torch.tensor(one).view(shape).to(self.device) for one in (self.about.scale, self.about.shift))
         parts: dict[str, list[Tensor]] = {}
@@ -107,6 +112,7 @@ def load_predictor(
     seed: int | None = None,
     method: str | None = None,
     device: str = "cpu",
+    weights: str | Path | None = None,
 ) -> SavedPredictor:
     """A predictor that ``ivi run --keep-models`` has kept, ready to be asked.
 
@@ -117,6 +123,7 @@ def load_predictor(
         seed: of the run; else the lowest.
         method: "path/to/file.py:Class" of a method that was run from a file.
         device: where it is to live.
+        weights: the file of the weights of a frozen trunk, where they came from a file.
 
     Raises:
         UserError: there is none, or its file does not hold what its run has fitted.
@@ -129,7 +136,7 @@ def load_predictor(
     spec = _method(about, method, path)
     kind = likelihoods.Categorical(about.outputs) if about.likelihood == "categorical" else None
     likelihood = kind or likelihoods.Gaussian(*about.target)
-    where = torch.device(device)
+    where, trunk = torch.device(device), _trunk(about, weights, path)
     try:
         task_of_run = Task.model_validate(_without_weights(about.task))
         setting = Setting(task_of_run, Path(), likelihood, spec, about.seed, device, 1, "", 0.0)
@@ -141,7 +148,22 @@ def load_predictor(
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path}: this program makes another predictor of {about.method!r}: {reason}") from error
-    return SavedPredictor(about, likelihood, predictor, where)
+    return SavedPredictor(about, likelihood, predictor, where, trunk)
+
+
+def _trunk(about: About, weights: str | Path | None, path: Path) -> FrozenTrunk | None:
+    """The frozen trunk that a kept head was fitted on: its file does not hold it."""
+    model = TaskModel.model_validate(about.task["model"])
+    if not model.frozen:
+        return None
+    if is_file(model.pretrained):
+        if weights is None:
+            raise UserError(f"{path}: the weights of its frozen trunk came from a file: name it with --weights")
+        found = model.model_copy(update={"pretrained": str(weights)})
+        if described(found)["pretrained"] != model.pretrained:
+            raise UserError(f"{weights} is not the file of weights whose features {path} was fitted on")
+        model = found
+    return FrozenTrunk.of(model, _spec(about))
 
 
 def _method(about: About, given: str | None, path: Path) -> MethodSpec:
@@ -155,9 +177,9 @@ def _method(about: About, given: str | None, path: Path) -> MethodSpec:
 
 
 def _without_weights(task: dict[str, Any]) -> dict[str, Any]:
-    """The task with a network of no pretrained weights: the state has every one of them."""
-    arguments = {k: v for k, v in task["model"]["arguments"].items() if not k.startswith("pretrained")}
-    return task | {"model": task["model"] | {"arguments": arguments}}
+    """The task with a network whose weights are not read: the state has every one of them."""
+    model = task["model"]
+    return task | {"model": model | {"pretrained": STATE}} if "pretrained" in model else task
 
 
 def _spec(about: About) -> DataSpec:
@@ -167,7 +189,8 @@ def _spec(about: About) -> DataSpec:
 def _shape(about: About) -> tuple[int, ...]:
     """Of one standardized input."""
     spec = _spec(about)
-    return tuple(spec.shape) if len(spec.shape) == 3 else (len(about.scale),)
+    is_picture = len(spec.shape) == 3 and not about.task["model"].get("frozen")
+    return tuple(spec.shape) if is_picture else (len(about.scale),)
 
 
 def _unlike(found: AnyPredictions, about: About) -> np.ndarray:

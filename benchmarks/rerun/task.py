@@ -100,8 +100,8 @@ class Rerun:
 
     def _copied(self, kind: str, prepared: Prepared) -> Prepared:
         folder = self.shop.folder / kind
-        pretrained = bool(self.task.model.arguments.get("pretrained"))
-        job = (kind, prepared.folder, folder, derive_seed(kind, self.draw, self.task.name), not pretrained)
+        renames = self.task.model.pretrained is None
+        job = (kind, prepared.folder, folder, derive_seed(kind, self.draw, self.task.name), renames)
         with child(Lazily("benchmarks.rerun.copies:make_copy"), job, COPYING) as process:
             try:
                 process.receive()

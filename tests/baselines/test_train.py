@@ -9,10 +9,12 @@ from problems import SIDE, Conv, problem
 from torch import nn
 from torch.nn import functional as F
 
+from baselines.ivon import IVON
 from baselines.map import MAP
 from baselines.names import UserError
 from baselines.recipe import Recipe
 from baselines.seeds import derive_seed
+from baselines.sgld import SGLD
 from baselines.train import Diverged, TrainingError, lr_factor, make_optimizer, train
 
 PLAIN = {"clip_norm": None}
@@ -224,3 +226,43 @@ def test_a_change_that_no_recipe_can_have_is_one_line_that_names_it(changes, mes
 def test_a_changed_length_takes_the_place_of_the_other_kind(before, after):
     recipe = Recipe(batch_size=10, lr=1.0, **before).changed(after)
     assert {key: value for key in ("epochs", "max_steps") if (value := getattr(recipe, key)) is not None} == after
+
+
+class Named(Conv):
+    """A network that says what its classifier is."""
+
+    def get_classifier(self):
+        return self.fc
+
+
+def moved_in_one_step(network, method=None, **recipe):
+    """How far each parameter of ``network`` goes in one step of plain gradient descent."""
+    given = problem(network=network, max_steps=1, epochs=None, warmup=0.0, momentum=0.0, weight_decay=0.0, **recipe)
+    before, after = given.new_model().state_dict(), (method or MAP()).fit(given).model.state_dict()
+    return {name: after[name] - before[name] for name in before}
+
+
+def test_the_trunk_moves_by_its_part_of_the_step_and_the_head_by_all_of_it():
+    whole, parted = (moved_in_one_step(Named, **given) for given in ({}, {"trunk_rate": 0.1}))
+    for name, step in whole.items():
+        assert step.abs().max() > 0
+        assert torch.allclose(parted[name], (1.0 if name.startswith("fc.") else 0.1) * step, atol=1e-7)
+
+
+def test_every_optimizer_of_the_baselines_heeds_the_rate_of_the_trunk():
+    for method in (MAP(), IVON(draws=1), SGLD(samples=1, burn_in=0.0)):
+        given = problem(network=Named, max_steps=1, epochs=None, warmup=0.0, trunk_rate=1e-9, weight_decay=0.0)
+        before, fitted = given.new_model().state_dict(), method.fit(given)
+        after = fitted.model.state_dict()
+        assert torch.allclose(after["conv1.weight"], before["conv1.weight"], atol=1e-5), method
+        assert not torch.allclose(after["fc.weight"], before["fc.weight"], atol=1e-5), method
+
+
+def test_a_network_that_names_no_classifier_has_no_trunk():
+    with pytest.raises(TrainingError, match="Conv does not say what its classifier is"):
+        MAP().fit(problem(network=Conv, trunk_rate=0.1))
+
+
+def test_a_rate_of_one_stands_in_no_identity():
+    assert "trunk_rate" not in Recipe(epochs=1, batch_size=1, lr=1.0).model_dump()
+    assert Recipe(epochs=1, batch_size=1, lr=1.0, trunk_rate=0.1).model_dump()["trunk_rate"] == 0.1

@@ -57,9 +57,10 @@ def test_a_stem_of_stride_2_halves_the_resolution_of_every_block_and_keeps_the_p
 def test_the_network_of_every_task_can_be_made(name):
     task = load_task(name)
     spec = read_spec(task.data.name)
-    arguments = {key: value for key, value in task.model.arguments.items() if key != "pretrained"}
+    if task.model.frozen:
+        pytest.skip("its head is made for features, which pictures are not")
     example, outputs = torch.zeros(1, *spec.shape), spec.num_classes or Gaussian().outputs
-    net = models.create(task.model.model_copy(update={"arguments": arguments}), outputs, example, seed=0)
+    net = models.create(task.model.model_copy(update={"pretrained": None}), outputs, example, seed=0)
     assert net(example).shape == (1, outputs) and net.get_classifier() is not None
 
 

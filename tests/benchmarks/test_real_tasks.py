@@ -129,12 +129,12 @@ def fine_tuning(tmp_path: Path) -> Path:
     (tmp_path / "small100c.toml").write_text(published)
 
     weights(tmp_path / "vit.safetensors", "test_vit")
-    file = f'{{ pretrained = true, pretrained_cfg_overlay = {{ file = "{tmp_path}/vit.safetensors" }} }}'
     task = (HERE / "tasks" / "cifar100-vit.toml").read_text().replace("vit_small_patch16_224.augreg_in21k", "test_vit")
     task = task.replace('name = "cifar100"', f'name = "{tmp_path}/small100.toml"')
     task = task.replace("[shift]", '[shift]\ncorruptions = ["fog"]\nseverities = [3]')
+    task = changed(task, pretrained='"vit.safetensors"')
     sizes = {"train": "120", "validation": "20", "image_size": "160", "batch_size": "30", "epochs": "1"}
-    (tmp_path / "task.toml").write_text(changed(task, arguments=file, **sizes))
+    (tmp_path / "task.toml").write_text(changed(task, **sizes))
     return tmp_path
 
 
@@ -175,12 +175,10 @@ def untouched(tmp_path: Path) -> Path:
     spec = (specs.SPECS / "imagenet.toml").read_text().replace("1281167", "40").replace("50000", "20")
     (tmp_path / "small1k.toml").write_text(changed(spec, num_classes="10", far='["faces"]', shape="[3, 64, 64]"))
     weights(tmp_path / "resnet.safetensors", "test_resnet", num_classes=10)
-    overlay = f'{{ file = "{tmp_path}/resnet.safetensors", num_classes = 10 }}'
     task = (HERE / "tasks" / "imagenet-resnet50.toml").read_text().replace("resnet50.a1_in1k", "test_resnet")
     task = task.replace('name = "imagenet"', f'name = "{tmp_path}/small1k.toml"')
-    arguments = f"{{ pretrained = true, pretrained_cfg_overlay = {overlay} }}"
     sizes = {"train": "30", "validation": "10", "batch_size": "16"}
-    (tmp_path / "task.toml").write_text(changed(task, arguments=arguments, **sizes))
+    (tmp_path / "task.toml").write_text(changed(task, pretrained='"resnet.safetensors"', **sizes))
     return tmp_path
 
 

@@ -27,6 +27,8 @@ def missing(source: AnySource) -> str | None:
     if importlib.util.find_spec("datasets") is None:
         return "package datasets is not installed: pip install 'ivi-bench[run]'"
     if isinstance(source, Local) and not source.path.exists():
+        if source.package is not None:
+            return f"package {source.package} is not installed: pip install {source.package}"
         return f"{source.path} is not there"
     return None
 
@@ -38,7 +40,8 @@ def describe(source: AnySource) -> str:
     if isinstance(source, Idx):
         return str(source.folder)
     if isinstance(source, Local):
-        return f"{source.format} in {printable(str(source.path))}"
+        place = f"package {source.package}" if source.package is not None else printable(str(source.path))
+        return f"{source.format} in {place}"
     return f"hub {source.repo}@{source.revision[:7]}"
 
 
