@@ -31,7 +31,7 @@ SuiteName = Annotated[str, typer.Argument(help="Name of a suite or a task, or a 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of records and predictions.", show_default=True)]
 Methods = Annotated[
     str | None,
-    typer.Option("--methods", "-m", help='Only these, e.g. "map,implicit_vi(rank=2)"; see ivi list methods.'),
+    typer.Option("--methods", "-m", help='Only these, e.g. "map,implicit_vi(rank=2)"; all: each of ivi list methods.'),
 ]
 Seeds = Annotated[
     str | None, typer.Option("--seeds", "-s", help="Other seeds than the suite's: 5 means 0 to 4; '0,3,7' those.")
@@ -71,6 +71,7 @@ class Chosen:
 
 def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None) -> Chosen:
     """The suite, with what the command line changes in it, and its runs; its data are sealed if they are not yet."""
+    from baselines.registry import known_methods, variants
     from baselines.spec import distinct, parse, split
     from benchmarks.machine import chosen_device
     from benchmarks.prepare import prepare
@@ -82,6 +83,8 @@ def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str,
     if seeds is not None:
         changes["seeds"] = chosen_seeds(seeds)
     listed = tuple(split(methods)) if methods is not None else whole.methods
+    if "all" in listed:
+        listed = tuple(name for one in listed for name in ([*known_methods(), *variants()] if one == "all" else [one]))
     if methods is not None and not listed:
         raise UserError("--methods names no method; see ivi list methods")
     changes["methods"] = tuple(dict.fromkeys([*listed, *(extra or [])]))
