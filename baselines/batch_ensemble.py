@@ -51,8 +51,8 @@ class BatchEnsemblePredictor(SharedNetwork):
 class BatchEnsemble:
     """BatchEnsemble (Wen, Tran & Ba 2020, arXiv 2002.06715): W_i = W * (s_i r_iᵀ), equations 1 and 5, in all layers.
 
-    What matters is ``spread``, on which the members' diversity rests. Its default is that of the authors' code, and
-    each member sees its part of the batch as in section 3.1. Fast weights are under no weight decay.
+    What matters is ``spread``, on which the members' diversity rests. Defaults are the authors' code's. Fast weights
+    are, as there, under no weight decay, but at the recipe's rate; a member sees its own part of a batch.
 
     Attributes:
         members: number of members; one is the network itself.

@@ -19,7 +19,7 @@ class CheckpointEnsemble:
 
     It takes the recipe's steps, optimizer, learning rate and warm-up; the cycles share out what warming up leaves, and
     running statistics are those of the snapshot's own time. ``members`` matters most: more are more diverse, and each
-    has less time. Five are what the deep ensemble has, at five times the training; one is MAP.
+    has less time. Five are the authors' code's on CIFAR, and as many as the deep ensemble has; one is MAP.
 
     Attributes:
         members: cycles (M), and snapshots to predict with.

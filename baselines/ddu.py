@@ -44,9 +44,9 @@ class DDU:
 
     The density is that of the features, a Gaussian for each class. It stands in the logits: they are those of the
     network plus a number for each example, which changes no probability, so that the OOD score ``energy`` is minus the
-    log density per feature. What matters is ``bound``, 3 as in the paper: too small costs accuracy, too large lets
-    foreign inputs collapse on known ones. The ridge on the covariances, which the paper makes as small as a Cholesky
-    factor allows, is the one of greatest density of the validation features.
+    log density per feature. What matters is ``bound``, 3 as in the authors' code: too small costs accuracy, too large
+    lets foreign inputs collapse on known ones. The ridge on the covariances, which that code makes as small as a
+    Cholesky factor allows, is the one of greatest density of the validation features.
 
     Attributes:
         bound: largest spectral norm of a hidden layer.

@@ -31,8 +31,8 @@ class LastLayerVI:
     """Gaussian VI on the head alone, the trunk being trained with it by maximum likelihood and weight decay.
 
     Minimises mean loss + ``kl_weight`` KL(q || p) / N over N training examples (Blundell et al. 2015, arXiv
-    1505.05424, equation 3), by the local reparametrization (Kingma, Salimans & Welling 2015, arXiv 1506.02557, equation
-    6): each example has outputs of its own noise. What matters is ``kl_weight``; 1 is the ELBO.
+    1505.05424, section 3), by the local reparametrization (Kingma, Salimans & Welling 2015, arXiv 1506.02557, section
+    2): each example has outputs of its own noise. What matters is ``kl_weight``; 1 is the ELBO.
 
     Attributes:
         structure: ``diag``: independent weights; ``full``: one covariance for all weights of an output.

@@ -40,8 +40,9 @@ class MaskedPredictor(SharedNetwork):
 class Masksembles:
     """Masksembles (Durasov et al. 2021, arXiv 2012.08334), section 3: an ensemble of fixed, overlapping masks.
 
-    What matters is ``scale``: 1 is one network, a large one an ensemble of small separate ones. The paper's own code
-    takes 4 masks and scale 2. Its masks stand where the paper's do, in the place of dropout: after activations.
+    What matters is ``scale``: 1 is one network, a large one an ensemble of small separate ones. The authors' package
+    takes 4 masks and scale 2 in its examples. Masks stand where the paper's do, in the place of dropout: after
+    activations.
 
     Attributes:
         members: number of masks.

@@ -19,7 +19,7 @@ from baselines.train import train
 def mixed_loss(
     likelihood: Likelihood, model: nn.Module, x: Tensor, y: Tensor, share: float, partners: Tensor
 ) -> Tensor:
-    """Mean loss of ``share`` of each example mixed with 1 - ``share`` of its partner (equation 1).
+    """Mean loss of ``share`` of each example mixed with 1 - ``share`` of its partner.
 
     Classes are mixed as probabilities, in which the loss is linear; numbers as numbers.
     """
@@ -31,10 +31,10 @@ def mixed_loss(
 
 @dataclass(frozen=True)
 class Mixup:
-    """mixup (Zhang et al. 2018, arXiv 1710.09412), equation 1; one share, Beta(alpha, alpha), for each batch.
+    """mixup (Zhang et al. 2018, arXiv 1710.09412), section 2; one share, Beta(alpha, alpha), for each batch.
 
     ``alpha`` is the one knob: the larger, the more even the mixtures, and the less confident the network. The paper
-    takes 1 on CIFAR and 0.1 to 0.4 on ImageNet.
+    takes 1 on CIFAR (as does the authors' code) and 0.1 to 0.4 on ImageNet.
 
     Attributes:
         alpha: of the Beta distribution of shares; 0 mixes nothing and is MAP.

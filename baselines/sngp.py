@@ -45,10 +45,10 @@ class SNGPPredictor(nn.Module):
 
 @dataclass(frozen=True)
 class SNGP:
-    """SNGP (Liu et al. 2020, arXiv 2006.10108): random features, Laplace covariance, bounded norms (equations 7 to 10).
+    """SNGP (Liu et al. 2020, arXiv 2006.10108), algorithm 1: random features, Laplace covariance, bounded norms.
 
-    What matters is ``bound``, then ``length_scale``. ``bound`` and ``features`` are the paper's for CIFAR; a network's
-    features are normalized, with a length scale near that of the authors' code. One covariance serves all classes.
+    What matters is ``bound``, then ``length_scale``. ``bound``, ``features`` and ``ridge`` are the authors' code's for
+    CIFAR; as there features are normalized (with a length scale of 1.8) and one covariance serves all classes.
 
     Attributes:
         bound: largest spectral norm of a hidden layer.

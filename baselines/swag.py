@@ -17,8 +17,9 @@ from baselines.weight_path import WeightPath
 class SWAG:
     """SWAG (Maddox et al. 2019, arXiv 1902.02476), algorithm 1 and equation 1, going on from MAP.
 
-    ``rate`` matters most: it is how far the path strays. Length and points are those of the paper's networks that were
-    trained already (ImageNet): 10 epochs, 4 points each; the rate is that of its VGG-16, 0.01 after 0.05.
+    ``rate`` matters most: it is how far the path strays. It is that of the authors' code for VGG-16 and for LeNet-5,
+    0.01 after 0.05; rank and draws are that code's too. Length and points are those of the paper's networks that were
+    trained already (ImageNet): 10 epochs, 4 points each.
 
     Attributes:
         epochs: that it trains on after MAP.

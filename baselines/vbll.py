@@ -20,10 +20,11 @@ class VBLLPredictor(GaussianHeadNetwork):
 
     def __init__(self, problem: Problem, method: VBLL) -> None:
         kind, seed = problem.likelihood.kind, problem.seeds.noise("draws")
-        count = problem.likelihood.outputs if kind == "categorical" else 1
-        super().__init__(problem, count, method.structure, 0.1 * math.sqrt(2 * method.prior_scale))
+        outputs, package = (problem.likelihood.outputs, 1.0) if kind == "categorical" else (1, 0.01)
+        super().__init__(problem, outputs, method.structure, 0.1 * math.sqrt(2 * method.prior_scale))
         self.kind, self.method, self.seed = kind, method, seed
-        self.log_noise = nn.Parameter(self.head.mean.new_full((count,), -1.0))
+        self.wishart_scale = package if method.wishart_scale == "package" else method.wishart_scale
+        self.log_noise = nn.Parameter(self.head.mean.new_full((outputs,), -1.0))
 
     def outputs(self, x: Tensor) -> Tensor:
         """Logits [draws, batch, outputs]; of a number [1, batch, 2], in closed form."""
@@ -40,11 +41,10 @@ class VBLLPredictor(GaussianHeadNetwork):
         if self.kind == "categorical":  # Jensen: E log sum exp <= log sum E exp
             bound = mean.gather(1, y[:, None])[:, 0] - (mean + 0.5 * (variance + noise)).logsumexp(1)
         else:
-            squares = (y[:, None] - mean) ** 2 + variance
-            bound = -0.5 * (squares / noise + noise.log() + math.log(2 * math.pi))[:, 0]
-        method, count = self.method, len(noise)
-        wishart = -0.5 * (method.dof + count + 1) * noise.log().sum() - 0.5 * method.wishart_scale * (1 / noise).sum()
-        prior_variance = method.prior_scale * (2 if self.kind == "categorical" else 1) / self.head.inputs
+            squares = ((y[:, None] - mean) ** 2 + variance) / noise
+            bound = -0.5 * (squares + noise.log() + math.log(2 * math.pi))[:, 0]
+        wishart = -0.5 * ((self.method.dof + len(noise) + 1) * noise.log() + self.wishart_scale / noise).sum()
+        prior_variance = self.method.prior_scale * (2 if self.kind == "categorical" else 1) / self.head.inputs
         return weight * (self.head.kl(prior_variance) - wishart) - bound.mean()
 
 
@@ -52,20 +52,20 @@ class VBLLPredictor(GaussianHeadNetwork):
 class VBLL:
     """VBLL (Harrison, Willes & Snoek 2024, arXiv 2404.11599): theorem 1 for numbers, theorem 2 for classes.
 
-    A number has one noise for all inputs. What matters is ``prior_scale``, which says how wide the last layer may be.
-    Defaults are those of the authors' package. The posterior's covariance is trained with natural steps.
+    A number has one noise for all inputs. What matters is ``prior_scale``: how wide the last layer may be. Defaults are
+    those of the authors' package. The posterior's covariance is trained with natural steps.
 
     Attributes:
         structure: ``full``: one covariance for all weights of an output; ``diag``: independent weights.
         prior_scale: variance of the prior in units of 2 / inputs, of a number 1 / inputs.
-        wishart_scale: scale of the noise covariance's Wishart prior.
+        wishart_scale: scale of the noise covariance's Wishart prior; ``package``: 1 for classes, 0.01 for a number.
         dof: its degrees of freedom.
         draws: draws to predict classes with, which cost next to nothing; of a number the prediction is exact.
     """
 
     structure: Literal["diag", "full"] = "full"
     prior_scale: Annotated[float, Gt(0)] = 1.0
-    wishart_scale: Annotated[float, Ge(0)] = 1.0
+    wishart_scale: Annotated[float, Ge(0)] | Literal["package"] = "package"
     dof: Annotated[float, Gt(0)] = 1.0
     draws: Annotated[int, Ge(1)] = 20
 

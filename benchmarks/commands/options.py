@@ -31,7 +31,7 @@ SuiteName = Annotated[str, typer.Argument(help="Name of a suite or a task, or a 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of records and predictions.", show_default=True)]
 Methods = Annotated[
     str | None,
-    typer.Option("--methods", "-m", help='Only these, e.g. "map,implicit_vi(rank=2)"; see ivi list methods.'),
+    typer.Option("--methods", "-m", help='Only these, e.g. "map,implicit_vi(rank=2)"; all: each of ivi list methods.'),
 ]
 Seeds = Annotated[
     str | None, typer.Option("--seeds", "-s", help="Other seeds than the suite's: 5 means 0 to 4; '0,3,7' those.")
@@ -76,6 +76,7 @@ def chosen_runs(
 
     ``here``: whether the device must be on this machine.
     """
+    from baselines.registry import known_methods, variants
     from baselines.spec import distinct, parse, split
     from benchmarks.machine import chosen_device
     from benchmarks.prepare import prepare
@@ -87,6 +88,8 @@ def chosen_runs(
     if seeds is not None:
         changes["seeds"] = chosen_seeds(seeds)
     listed = tuple(split(methods)) if methods is not None else whole.methods
+    if "all" in listed:
+        listed = tuple(name for one in listed for name in ([*known_methods(), *variants()] if one == "all" else [one]))
     if methods is not None and not listed:
         raise UserError("--methods names no method; see ivi list methods")
     changes["methods"] = tuple(dict.fromkeys([*listed, *(extra or [])]))

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -62,8 +63,20 @@ def test_the_loss_and_its_gradient_are_those_of_the_package(kind, structure):
     assert torch.allclose(net.log_noise.grad, reference.noise_logdiag.grad, rtol=1e-6, atol=1e-10)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_defaults_are_those_of_the_package(kind):
+    net, given = stirred(VBLL(), kind), problem(kind)
+    layer = package.DiscClassification if kind == "categorical" else package.Regression
+    head, x, y = net.head, given.train.x.double(), given.train.y
+    untouched = layer(head.mean.shape[1], len(head.mean), 1 / 160, "dense").double()
+    untouched.load_state_dict(theirs(net, replace(VBLL(), wishart_scale=7.0), kind, 1 / 160).state_dict())
+    other = untouched(head.augmented(net.model(x))).train_loss_fn(y if kind == "categorical" else y.double()[:, None])
+    constant = 0.5 / 160 * head.mean.numel()
+    assert net.loss(x, y, 1 / 160).item() == pytest.approx(other.item() - constant, rel=1e-9)
+
+
 def test_the_prediction_of_a_number_is_that_of_the_package():
-    method = VBLL()
+    method = VBLL(wishart_scale=0.01)
     net = stirred(method, "gaussian")
     x = problem("gaussian").validation.x.double()
     expected = theirs(net, method, "gaussian", 1.0).predictive(net.head.augmented(net.model(x)))

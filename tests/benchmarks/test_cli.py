@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT, ivi, ivi_apart, of, records, rows, scores, shas
 
+from baselines.registry import known_methods, variants
 from leaderboard.store import writing
 
 METHODS = Path(__file__).parent.parent / "baselines" / "methods"
@@ -69,6 +70,12 @@ def test_a_plan_says_what_is_done_and_what_is_not(made, tiny):
     assert "9 runs, 3 to do, 0 failed" in shown and "about" in shown and shown.count(" ok ") == 6
     assert "6 runs, 6 to do" in ivi("plan", tiny, "--out", "empty", cwd=made).stdout
     assert not (made / "empty").exists()
+
+
+def test_all_means_every_method_and_named_variant(made, tiny):
+    shown = ivi("plan", tiny, "--seeds", 1, "-m", "all,implicit_vi(rank=3)", cwd=made).stdout
+    named = {*known_methods(), *variants(), "implicit_vi(rank=3)"}
+    assert f"{len(named)} runs" in shown and {"multi_swag", "vbll"} < named
 
 
 def test_seeds_are_a_number_or_a_list(made, tiny):
