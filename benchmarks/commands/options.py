@@ -88,11 +88,12 @@ def chosen_runs(suite: str, methods: str | None, seeds: str | None, device: str,
     chosen = whole.model_copy(update=changes)
     distinct(parse(text) for text in chosen.methods)  # a misspelt name is said before data are decoded
     tasks = {name: load_task(name) for name in chosen.tasks}
-    ready = {name: (task, prepare(task, _say)) for name, task in tasks.items()}
+    ready = {name: (task, prepare(task, say)) for name, task in tasks.items()}
     return Chosen(chosen, runs_of(chosen, ready, where), runs_of(whole, ready, where))
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
+    """Tell whoever waits what is being waited for."""
     console.print(Text(words, "dim"), soft_wrap=True)
 
 

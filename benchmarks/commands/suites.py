@@ -24,6 +24,7 @@ from benchmarks.commands.options import (
     chosen_runs,
     console,
     errors,
+    say,
 )
 
 commands = typer.Typer()
@@ -133,10 +134,15 @@ def check(
     from baselines.spec import parse
     from benchmarks.suite import load_task
 
-    spec = parse(method)
-    for name in task or ():
-        load_task(name)  # a misspelt one is said before torch is loaded
-    from benchmarks.check import TASKS, check_method
+    from benchmarks.checked import TASKS
 
-    if not check_method(spec, console, tuple(task or TASKS)):
+    spec, tasks = parse(method), tuple(task or TASKS)
+    for name in tasks:
+        load_task(name)  # a misspelt one is said before torch is loaded
+    say(
+        f"{spec.label} on {', '.join(tasks)}: each is fitted some six times; a minute a task where a fit takes as MAP's"
+    )
+    from benchmarks.check import check_method
+
+    if not check_method(spec, console, tasks):
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from commands import ivi
 
-from benchmarks.check import TASKS
+from benchmarks.checked import TASKS
 
 METHODS = ["deep_ensemble(members=2)", "mc_dropout(passes=4)", "laplace", "kl_vi(draws=4)", "implicit_vi(draws=4)"]
 METHODS += ["swag(epochs=2, draws=4)", "sgld", "sghmc", "ivon", "checkpoint_ensemble(members=2)", "mixup"]
