@@ -14,6 +14,7 @@ from benchmarks.measure.environment import Stack, version_of
 from benchmarks.measure.jobs import Failure, FitJob, Fitted, Setting, Use, Uses
 from benchmarks.prepare import Prepared
 from benchmarks.runs import Run, method_identity
+from benchmarks.weights import identified
 from leaderboard.identity import RULES, digest
 from leaderboard.store import write_once
 
@@ -128,7 +129,7 @@ def _key(data: Prepared, setting: Setting, spec: MethodSpec, local: str, stack: 
     sets = data.manifest.sets
     parts = [
         [RULES, local, setting.seed, setting.device.partition(":")[0], setting.threads],
-        [setting.task.name, setting.task.model.model_dump(mode="json"), vars(setting.likelihood)],
+        [setting.task.name, identified(setting.task.model.model_dump(mode="json")), vars(setting.likelihood)],
         [sets[name].model_dump() for name in ("train", "validation")],
         [stack.code, stack.packages, version_of(spec.package) if spec.package else None],
         method_identity(spec).model_dump(mode="json"),

@@ -12,6 +12,7 @@ from baselines.spec import MethodSpec, distinct, parse
 from benchmarks.data.spec import read_spec
 from benchmarks.prepare import Prepared
 from benchmarks.suite import Suite, Task
+from benchmarks.weights import identified
 from leaderboard.identity import DataIdentity, Identity, MethodIdentity, TaskIdentity
 
 
@@ -68,7 +69,7 @@ def task_identity(task: Task, data: Prepared) -> TaskIdentity:
         outputs=likelihood.outputs,
         data=DataIdentity(name=_name(task.data.name), spec=data.manifest.spec, content=data.content),
         split=task.data.model_dump(mode="json", exclude={"name"}),
-        model=task.model.model_dump(mode="json"),
+        model=identified(task.model.model_dump(mode="json")),
         recipe=task.recipe.model_dump(mode="json"),
         evaluation=_evaluation(task),
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from baselines.names import UserError, unknown, unknown_among
 from baselines.recipe import Recipe
 from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, read_spec
+from benchmarks.weights import anchored
 from leaderboard.identity import Name
 
 HERE = Path(__file__).parent
@@ -129,12 +130,14 @@ def load_task(name: str) -> Task:
 
 
 def _anchored(task: Task, folder: Path) -> Task:
-    """``task`` with the paths of its data sets counted from ``folder``, where its file lies."""
+    """``task`` with the paths of its data sets and weights counted from ``folder``, where its file lies."""
 
     def from_there(name: str) -> str:
         return str(folder / name) if name.endswith(".toml") else name
 
     data = task.data.model_copy(update={"name": from_there(task.data.name)})
+    model = task.model.model_copy(update={"arguments": anchored(task.model.arguments, folder)})
+    task = task.model_copy(update={"model": model})
     if task.ood is None:
         return task.model_copy(update={"data": data})
     groups = {group: tuple(map(from_there, getattr(task.ood, group))) for group in ("near", "far")}

@@ -39,7 +39,7 @@ Seeds = Annotated[
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")]
 Extra = Annotated[
     list[str] | None,
-    typer.Option("--method", help="Add a method from a file: path/to/file.py:Class. Unranked here; ivi submit ranks it."),
+    typer.Option("--method", help="Add a method from a file: path/to/file.py:Class. Unranked until submitted."),
 ]
 KeepModels = Annotated[
     bool, typer.Option("--keep-models", help="Keep each fitted predictor beside its record, for ivi predict.")

@@ -22,6 +22,7 @@ from benchmarks.data.truth import FIT
 from benchmarks.outcome import Outcome
 from benchmarks.own.look import FEW
 from benchmarks.runs import Run
+from benchmarks.weights import identified
 from leaderboard.calibration import SCALINGS
 from leaderboard.metrics.registry import Kind
 from leaderboard.predictions import parse_predictions
@@ -140,6 +141,7 @@ def _task(run: Run) -> dict[str, Any]:
     """The task, without where its data lie."""
     task = run.task.model_dump(mode="json", exclude={"ood", "shift"})
     task["data"]["name"] = read_spec(run.task.data.name).name
+    task["model"] = identified(task["model"])
     return task
 
 

@@ -156,7 +156,7 @@ def _method(about: About, given: str | None, path: Path) -> MethodSpec:
 
 def _without_weights(task: dict[str, Any]) -> dict[str, Any]:
     """The task with a network of no pretrained weights: the state has every one of them."""
-    arguments = {k: v for k, v in task["model"]["arguments"].items() if not k.startswith("pretrained")}
+    arguments = {k: v for k, v in task["model"]["arguments"].items() if not k.startswith(("pretrained", "checkpoint"))}
     return task | {"model": task["model"] | {"arguments": arguments}}
 
 

@@ -143,7 +143,7 @@ def test_what_does_nothing_to_a_prediction_may_follow_the_head(after):
 
 
 class Remembers(nn.Module):
-    """Keeps what it has made of its weights in the first pass of eval mode, as networks of timm keep attention biases."""
+    """Keeps what it made of its weights in the first pass of eval mode, as networks of timm keep attention biases."""
 
     def __init__(self):
         super().__init__()
