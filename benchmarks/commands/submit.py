@@ -95,7 +95,7 @@ def _announced(spec: MethodSpec, name: str) -> Suite:
         raise UserError(f"--suite {name}: submit to a suite that comes with the program; see ivi list suites")
     suite = load_suite(name)
     tasks, seeds = ", ".join(suite.tasks), ", ".join(map(str, suite.seeds))
-    say(f"{spec.label} and map in {suite.name}: {tasks}; seeds {seeds}. First ivi check on {', '.join(TASKS)}: minutes")
+    say(f"{spec.label} and map in {suite.name}: {tasks}; seeds {seeds}. First ivi check on {', '.join(TASKS)}")
     return suite
 
 

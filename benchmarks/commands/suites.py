@@ -140,7 +140,7 @@ def check(
     spec, tasks = parse(method), tuple(task or TASKS)
     for name in tasks:
         load_task(name)  # a misspelt one is said before torch is loaded
-    say(f"{spec.label} on {', '.join(tasks)}: some six fits on each; a minute a task where a fit takes as MAP's")
+    say(f"{spec.label} on {', '.join(tasks)}: some six fits on each, a minute in all where each takes as MAP's")
     from benchmarks.check import check_method
 
     if not check_method(spec, console, tasks):
