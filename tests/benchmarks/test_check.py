@@ -19,6 +19,15 @@ def test_map_keeps_the_contract():
     assert "every check holds" in done.stdout and f"holds   {SEARCH}" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "method",
+    ["last_layer_ensemble.py:LastLayerEnsemble", pytest.param("diagonal_swag.py:DiagonalSWAG", marks=pytest.mark.slow)],
+)
+def test_the_methods_of_the_page_on_adding_one_keep_the_contract_and_are_announced_at_once(method):
+    first, *rest = ivi("check", BROKEN.parent / method, "--task", "digits-mlp").stdout.splitlines()
+    assert "on digits-mlp: some six fits on each" in first and "every check holds" in rest[-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("method", ["map", *METHODS])
@@ -42,6 +51,7 @@ def test_a_method_that_says_why_it_cannot_work_on_a_task_is_passed_over_there():
         (f"{UNFAIR}:FindsTheTruth", "diabetes-mlp", SEARCH),
         (f"{UNFAIR}:Thawed", "digits-mlp", "the method is a frozen dataclass"),
         (f"{UNFAIR}:TenTimes", "digits-mlp", "it takes no more steps than the recipe that it declares"),
+        (f"{BROKEN}:FetchesElsewhere", "digits-mlp", "it learns from the data that it is given"),
         (f"{BROKEN}:DrawsAnew", "digits-mlp", "asking twice gives the same outputs"),
     ],
     ids=lambda value: value.rpartition(":")[2],
