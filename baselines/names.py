@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -37,10 +37,26 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
         "unknown method 'mpa': did you mean 'map'? (laplace, map)"
     """
     choices = sorted(known)
+    return _unknown(kind, name, choices, ", ".join(choices))
+
+
+def unknown_among(name: str, groups: Mapping[str, Iterable[str]]) -> UserError:
+    """The error for a ``name`` that is in none of several ``groups``, kind -> names, which are listed apart.
+
+    Example:
+        >>> str(unknown_among("quik", {"suite": ["quick", "smoke"], "task": ["digits-mlp"]}))
+        "unknown suite or task 'quik': did you mean 'quick'? (suites: quick, smoke; tasks: digits-mlp)"
+    """
+    listed = {kind: sorted(names) for kind, names in groups.items()}
+    words = "; ".join(f"{kind}s: {', '.join(names)}" for kind, names in listed.items() if names)
+    return _unknown(" or ".join(groups), name, [one for names in listed.values() for one in names], words)
+
+
+def _unknown(kind: str, name: str, choices: Sequence[str], listed: str) -> UserError:
     folded = {choice.casefold(): choice for choice in choices}
     near = get_close_matches(name[:200].casefold(), folded, n=1, cutoff=0.5)
     hint = f"did you mean '{folded[near[0]]}'?" if near else "there is:"
-    return UserError(f"unknown {kind} '{name}': {hint} ({', '.join(choices) or 'none'})")
+    return UserError(f"unknown {kind} '{name}': {hint} ({listed or 'none'})")
 
 
 def check_name(kind: str, name: str) -> str:

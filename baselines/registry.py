@@ -22,6 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from baselines.names import UserError, check_name, one_line, unknown
+from baselines.reading.declared import check_declared
 from baselines.reading.fields import Hyperparameter, hyperparameters, message
 from baselines.reading.lookup import OWN, PACKAGE, ClassSource, Lookup
 from baselines.reading.sources import Modules, modules_of
@@ -175,6 +176,7 @@ def _described(
     name: str, cls: ClassSource, lookup: Lookup, package: str | None, version: str | None, target: str
 ) -> MethodClass:
     fields, classes = hyperparameters(cls, lookup)
+    check_declared(classes)
     files = {one.source.sha256: one.source.path for one in reversed(classes)}
     hashes = list(dict.fromkeys(one.source.sha256 for one in classes))
     whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from baselines.names import UserError, unknown
+from baselines.names import UserError, unknown, unknown_among
 from benchmarks.machine import cache_folder
 from leaderboard.card import Card
 from leaderboard.choice import Choice
@@ -115,8 +115,8 @@ def _asked(folder: Path, suite: str, results: list[Result]) -> tuple[Plan | None
             raise UserError(
                 f"no records of {suite} in {folder}: make them with 'ivi run {suite}', or name another folder"
             )
-        known = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")} | made
-        raise unknown("suite", suite, known | {path.stem for path in SUITES.glob("*.toml")})
+        suites = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")} - made
+        raise unknown_among(suite, {"suite": suites | {path.stem for path in SUITES.glob("*.toml")}, "task": made})
     return None, tuple({*tasks, name} & made)
 
 

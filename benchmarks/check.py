@@ -14,6 +14,7 @@ from rich.text import Text
 from baselines.checks import CHECKS, CheckFailed, CheckSkipped, Subject
 from baselines.protocol import Method, Problem, Unsupported, recipe_changes
 from baselines.spec import MethodSpec
+from benchmarks.checked import TASKS
 from benchmarks.measure.environment import Stack
 from benchmarks.measure.jobs import Failure, Found, SearchJob, Setting
 from benchmarks.measure.run import measure
@@ -23,7 +24,6 @@ from benchmarks.problem import make_problem
 from benchmarks.sealing import open_fitting
 from benchmarks.suite import load_task
 
-TASKS = ("digits-mlp", "digits-cnn", "diabetes-mlp")
 UNSEEN = 60
 """Validation examples that a method's outputs are looked at on."""
 

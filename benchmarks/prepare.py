@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from baselines.likelihood import Categorical, Gaussian, Likelihood
 from baselines.names import UserError
+from benchmarks.data.sources.files import below
 from benchmarks.data.spec import Builtin, DataSpec, Idx, Local, read_spec
 from benchmarks.data.truth import FIT, INPUTS, TRUTH
 from benchmarks.machine import cache_folder
@@ -127,11 +128,10 @@ def _content(spec: DataSpec) -> Iterator[str]:
             yield _version(source.package)
         elif isinstance(source, Local | Idx):
             place = source.path if isinstance(source, Local) else source.folder
-            files = sorted(place.rglob("*")) if place.is_dir() else [place]
-            for path in files:
+            for path in sorted(below(place)) if place.is_dir() else [place]:
                 if path.is_file():
-                    status = path.stat()
-                    yield f"{path} {status.st_size} {status.st_mtime_ns}"
+                    status = path.stat()  # a copy can keep the time of change of what it replaces, but not its own
+                    yield f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def read(folder: Path) -> Prepared | None:

@@ -74,12 +74,13 @@ def described(model: TaskModel) -> dict[str, Any]:
 def sha256(path: Path) -> str:
     """SHA-256 of a file, computed again where the file has changed."""
     status = path.stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
+    return _sha256(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @cache
-def _sha256(path: Path, size: int, changed: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _sha256(path: Path, *_: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _packaged(model: TaskModel) -> Path:

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from baselines.names import UserError, unknown
+from baselines.names import UserError, unknown, unknown_among
 from baselines.recipe import Recipe
 from benchmarks.data.spec import CORRUPTIONS, SEVERITIES, read_spec
 from leaderboard.identity import Name
@@ -110,7 +110,7 @@ class TaskModel(_Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskModel:
-        if any(name.startswith("pretrained") for name in self.arguments):
+        if any(name.startswith(("pretrained", "checkpoint")) for name in self.arguments):
             raise ValueError('weights are no argument: say pretrained = "hub", a package or a file in [model]')
         if self.frozen and self.pretrained is None:
             raise ValueError("a frozen trunk needs weights: say where they come from, as in pretrained = 'hub'")
@@ -201,9 +201,9 @@ def _anchored(task: Task, folder: Path) -> Task:
 
 def load_suite(name: str) -> Suite:
     """The suite called ``name``, or in a TOML file of that path; a task means the methods of ``quick`` on it."""
-    known = names("suite") + names("task")
-    if not name.endswith(".toml") and name not in known:
-        raise unknown("suite or task", name, known)
+    known = {"suite": names("suite"), "task": names("task")}
+    if not name.endswith(".toml") and not any(name in group for group in known.values()):
+        raise unknown_among(name, known)
     if not _is_task(name):
         suite, folder = _load("suite", name, Suite), Path(name).parent
         there = tuple(str(folder / task) if task.endswith(".toml") else task for task in suite.tasks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from leaderboard import scoring
@@ -82,7 +82,7 @@ def columns(names: Iterable[str] | None = None, results: Iterable[Result] = ()) 
     stored = _stored(results)
     known = _known(stored)
     if names is None:
-        names = _default(stored.get("test", {}))
+        names = _default(stored)
     chosen: dict[str, Column] = {}
     for name in names:
         found = known.get(name) or known.get(name.lower(), None if name.lower() not in GROUPS else [])
@@ -93,12 +93,22 @@ def columns(names: Iterable[str] | None = None, results: Iterable[Result] = ()) 
     return list(chosen.values())
 
 
-def _default(measured: Iterable[str]) -> Sequence[str]:
-    """The default where classes are predicted, numbers, or on one task the one and on another the other."""
-    measured = set(measured)
-    if "rmse" not in measured:
-        return DEFAULT
-    return (*DEFAULT[:-3], *_NUMBERS) if "accuracy" in measured else _NUMBERS
+def _default(stored: Mapping[str, Iterable[str]]) -> Sequence[str]:
+    """The default where classes are predicted, numbers, or on one task the one and on another the other.
+
+    A column of OOD sets that no row can have is left out.
+    """
+    measured = set(stored.get("test", ()))
+    if "rmse" in measured:
+        return (*_with_sets(DEFAULT, stored)[:-3], *_NUMBERS) if "accuracy" in measured else _NUMBERS
+    return _with_sets(DEFAULT, stored)
+
+
+def _with_sets(keys: Sequence[str], stored: Iterable[str]) -> Sequence[str]:
+    """Those of ``keys`` whose OOD sets are among the ``stored`` ones; all, where nothing is stored."""
+    there = set(stored)
+    absent = [side for side in ("near", "far") if there and f"ood_{side}" not in there]
+    return [key for key in keys if key.removeprefix("auroc_") not in absent]
 
 
 def every(results: Iterable[Result] = ()) -> list[Column]:

@@ -39,7 +39,7 @@ Seeds = Annotated[
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")]
 Extra = Annotated[
     list[str] | None,
-    typer.Option("--method", help="Add a method from a file: path/to/file.py:Class. Such rows are never ranked."),
+    typer.Option("--method", help="Add a method from a file: path/to/file.py:Class. Unranked until submitted."),
 ]
 KeepModels = Annotated[
     bool, typer.Option("--keep-models", help="Keep each fitted predictor beside its record, for ivi predict.")
@@ -96,11 +96,12 @@ def chosen_runs(
     chosen = whole.model_copy(update=changes)
     distinct(parse(text) for text in chosen.methods)  # a misspelt name is said before data are decoded
     tasks = {name: load_task(name) for name in chosen.tasks}
-    ready = {name: (task, prepare(task, _say)) for name, task in tasks.items()}
+    ready = {name: (task, prepare(task, say)) for name, task in tasks.items()}
     return Chosen(chosen, runs_of(chosen, ready, where), runs_of(whole, ready, where))
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
+    """Tell whoever waits what is being waited for."""
     console.print(Text(words, "dim"), soft_wrap=True)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from benchmarks.commands.options import RESULTS, Out, console
+from benchmarks.commands.options import RESULTS, Out, console, errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +33,8 @@ def init(
     to: Annotated[Path, typer.Option(help="Folder of the two TOML files.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
 ) -> None:
-    """Look at data of one's own, say what is odd, and write the two TOML files that make a task of them."""
-    from benchmarks.own.look import look
+    """Look at data of one's own, say what should be known, and write the two TOML files that make a task of them."""
+    from benchmarks.own.look import about_parts, cut, look
     from benchmarks.own.writing import write
 
     with console.status("looking at every example"):
@@ -42,8 +42,8 @@ def init(
         task = write(found, to, force)
     for line in found.facts:
         console.print(Text(line), soft_wrap=True)
-    for line in found.odd:
-        console.print(Text.assemble(("odd: ", "yellow"), line), soft_wrap=True)
+    for line in [*found.odd, *about_parts(cut(found.splits), found.splits.get("test"))]:
+        console.print(Text.assemble(("note: ", "yellow"), line), soft_wrap=True)
     for file in (task.data, task.task):
         console.print(Text(f"wrote {file}"), soft_wrap=True)
     console.print(Text(f"next: ivi run {task.task} --keep-models"), soft_wrap=True)
@@ -71,11 +71,13 @@ def predict(
     """
     import torch
 
+    from benchmarks.own.kept import about_unlike
     from benchmarks.own.predictor import load_predictor
 
     torch.set_num_threads(1)
     kept = load_predictor(run, out, task=task, seed=seed, method=method, weights=weights)
     rows = kept.predict(files)
+    rests = about_unlike(len(kept.about.unlike))
     if format is Form.csv:
         typer.echo(rows.to_csv(index=False, float_format="%.6g"), nl=False)
     elif format is Form.json:
@@ -86,6 +88,7 @@ def predict(
             f"{about.label} · task {about.task['name']} · seed {about.seed} · run {about.run_id}", highlight=False
         )
         console.print(_table(rows.drop(columns=[name for name in rows.columns if name.startswith("p(")])))
+    (console if format is Form.table else errors).print(Text(rests, "dim"), soft_wrap=True)
 
 
 def _table(rows: pd.DataFrame) -> Table:

@@ -10,11 +10,12 @@ import typer
 from rich.text import Text
 
 from baselines.names import UserError
-from benchmarks.commands.options import RESULTS, Chosen, Device, Out, chosen_runs, console
+from benchmarks.commands.options import RESULTS, Chosen, Device, Out, chosen_runs, console, say
 
 if TYPE_CHECKING:
     from baselines.spec import MethodSpec
     from benchmarks.submission.bundle import Words
+    from benchmarks.suite import Suite
     from leaderboard.submission import Verdict
 
 commands = typer.Typer()
@@ -54,8 +55,8 @@ def submit(
     spec = parse(method)
     snapshot(spec)
     words = Words(*_asked(author, licence, tuning), citation, link, version)
+    _check_words(_announced(spec, suite), spec, words, out)
     chosen = _runs(method, suite, device)
-    _check_words(chosen, spec, words, out)
     todo = missing(chosen.runs, out)
     _preflight(spec)
     console.print(f"{len(chosen.runs) - len(todo)} of {len(chosen.runs)} runs are made", highlight=False)
@@ -85,20 +86,31 @@ def _asked(author: str | None, licence: str | None, tuning: str | None) -> tuple
     return given[0], given[1], given[2]
 
 
+def _announced(spec: MethodSpec, name: str) -> Suite:
+    """The suite, after what is going to be done was said."""
+    from benchmarks.checked import TASKS
+    from benchmarks.suite import load_suite
+
+    if name.endswith(".toml"):
+        raise UserError(f"--suite {name}: submit to a suite that comes with the program; see ivi list suites")
+    suite = load_suite(name)
+    tasks, seeds = ", ".join(suite.tasks), ", ".join(map(str, suite.seeds))
+    say(f"{spec.label} and map in {suite.name}: {tasks}; seeds {seeds}. First ivi check on {', '.join(TASKS)}")
+    return suite
+
+
 def _runs(method: str, suite: str, device: str) -> Chosen:
     """The suite's runs of MAP and the method."""
-    if suite.endswith(".toml"):
-        raise UserError(f"--suite {suite}: submit to a suite that comes with the program; see ivi list suites")
     is_file = method.rpartition(":")[0].endswith(".py")
     methods = "map" if is_file else f"map,{method}"
     return chosen_runs(suite, methods, None, device, [method] if is_file else None)
 
 
-def _check_words(chosen: Chosen, spec: MethodSpec, words: Words, out: Path) -> None:
+def _check_words(suite: Suite, spec: MethodSpec, words: Words, out: Path) -> None:
     """What cannot stand in a manifest is said before anything is computed."""
     from benchmarks.submission.bundle import Draft, manifest_of, snapshot
 
-    draft = Draft(spec, chosen.suite.name, chosen.suite.description, chosen.runs, out, words)
+    draft = Draft(spec, suite.name, suite.description, (), out, words)
     manifest_of(draft, snapshot(spec), {})
 
 

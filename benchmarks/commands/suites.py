@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from benchmarks.commands.options import (
     chosen_runs,
     console,
     errors,
+    say,
 )
 
 commands = typer.Typer()
@@ -42,9 +44,10 @@ class Kind(StrEnum):
 def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     """Show what there is: tasks, methods, suites, or the columns of a table."""
     from benchmarks import views
+    from leaderboard.views.terminal import print_whole
 
     shown = {"tasks": views.tasks, "methods": views.methods, "suites": views.suites, "columns": views.columns}
-    console.print(shown[kind]())
+    (console.print if console.is_terminal else partial(print_whole, console))(shown[kind]())
 
 
 @commands.command("plan")
@@ -141,12 +144,14 @@ def check(
 ) -> None:
     """Check a method, built-in or your own, against the contract: each check is named after the fact it establishes."""
     from baselines.spec import parse
+    from benchmarks.checked import TASKS
     from benchmarks.suite import load_task
 
-    spec = parse(method)
-    for name in task or ():
+    spec, tasks = parse(method), tuple(task or TASKS)
+    for name in tasks:
         load_task(name)  # a misspelt one is said before torch is loaded
-    from benchmarks.check import TASKS, check_method
+    say(f"{spec.label} on {', '.join(tasks)}: some six fits on each, a minute in all where each takes as MAP's")
+    from benchmarks.check import check_method
 
-    if not check_method(spec, console, tuple(task or TASKS)):
+    if not check_method(spec, console, tasks):
         raise typer.Exit(1)

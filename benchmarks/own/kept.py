@@ -20,6 +20,7 @@ from baselines.names import UserError
 from benchmarks.data.spec import DataSpec, read_spec
 from benchmarks.data.truth import FIT
 from benchmarks.outcome import Outcome
+from benchmarks.own.look import FEW
 from benchmarks.pretrained import described
 from benchmarks.runs import Run
 from leaderboard.calibration import SCALINGS
@@ -94,6 +95,12 @@ def factor_of(validation: Mapping[str, float], kind: Kind) -> float | None:
     factor = validation[SCALINGS[kind].parameter]
     has_no_end = kind == "categorical" and validation["accuracy"] == 1 and factor < 1
     return None if isnan(factor) or has_no_end else factor
+
+
+def about_unlike(count: int) -> str:
+    """What ``unlike`` rests on, of a run with ``count`` validation examples."""
+    words = f"unlike: the share of {count:,} validation examples that are less strange, in steps of {1 / count:.2g}"
+    return words + ("; so few tell little of how strange an input is" if count < FEW else "")
 
 
 def model_file(run: Run, state: bytes, outcome: Outcome) -> bytes | None:

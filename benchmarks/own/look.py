@@ -16,6 +16,8 @@ from benchmarks.data.schema import printable
 
 FEWEST = 30
 """Examples from which a training, a validation and a test set can be cut."""
+FEW = 100
+"""Examples below which shares of a set come in steps of more than one in a hundred."""
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation", "eval")
 
 
@@ -99,6 +101,16 @@ def cut(splits: Mapping[str, int]) -> dict[str, int]:
         return {"train": total - validation, "validation": validation}
     validation, test = max(1, round(0.1 * total)), max(1, round(0.2 * total))
     return {"train": total - validation - test, "validation": validation, "test": test}
+
+
+def about_parts(sizes: Mapping[str, int], given: int | None) -> list[str]:
+    """What is odd about the parts: ``sizes`` as `cut` made them; ``given``: of a test split of its own."""
+    validation, test = sizes["validation"], sizes.get("test", given or 0)
+    words = {
+        "validation": (validation, "temperatures, and unlike of ivi predict, rest on them: take them as a hint"),
+        "test": (test, f"one is worth {100 / max(1, test):.1f} points of accuracy"),
+    }
+    return [f"{n} {part} examples are few: {why}" for part, (n, why) in words.items() if n < FEW]
 
 
 def epochs(train: int, batch_size: int, steps: int, most: int) -> int:

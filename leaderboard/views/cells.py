@@ -106,15 +106,9 @@ def _text(row: Row, one: Column, against: str) -> str:
 
 
 def _legend(board: Board) -> list[str]:
-    rows, chosen, against = board.rows, board.columns, board.against
-    lines = ["mean over n seeds ± half of its 95 % t interval"]
+    rows, chosen = board.rows, board.columns
+    lines = _of_means(board)
     cells = [interval for row in rows for interval in row.metrics.values()]
-    if against:
-        name = "the best of the column" if against == BEST else plain(against)
-        but = " (×MAP: ratios, as ever)" if any(one.cost for one in chosen) else ""
-        lines = [f"difference to {name}, mean over common seeds ± half of its 95 % t interval{but}"]
-    elif any("[" in _text(row, one, "") for row in rows for one in chosen):
-        lines[0] += ", or its ends where a limit of the metric cuts it"
     if any((one.place or ("", ""))[0] in scoring.OOD_GROUPS for one in chosen):
         lines.append("near, far: mean over those OOD sets, scored by maximum probability unless another score is named")
     lines += _of_costs(rows, chosen)
@@ -125,10 +119,32 @@ def _legend(board: Board) -> list[str]:
         )
     lines += _detectable(board)
     if any(interval is None for interval in cells):
-        lines.append("–: not measured")
+        lines.append(f"–: not measured{_why_not(rows, chosen)}")
     if any(interval and not math.isfinite(interval.mean) for interval in cells):
         lines.append("NaN, ∞: of one seed at least; such a row is in no group")
     return lines
+
+
+def _of_means(board: Board) -> list[str]:
+    """What the numbers are that are no costs."""
+    rows, chosen, against = board.rows, board.columns, board.against
+    is_alone = max((row.n for row in rows), default=0) <= 1
+    alone = "one seed: no interval, and nothing to tell apart by"
+    if against:
+        name = "the best of the column" if against == BEST else plain(against)
+        but = " (×MAP: ratios, as ever)" if any(one.cost for one in chosen) else ""
+        line = f"difference to {name}, mean over common seeds ± half of its 95 % t interval{but}"
+        return [line, alone] if is_alone else [line]
+    line = alone if is_alone else "mean over n seeds ± half of its 95 % t interval"
+    is_cut = any("[" in _text(row, one, "") for row in rows for one in chosen)
+    return [line + (", or its ends where a limit of the metric cuts it" if is_cut else "")]
+
+
+def _why_not(rows: Sequence[Row], chosen: Sequence[Column]) -> str:
+    """Of columns without a number in any row: OOD sets that their tasks do not name."""
+    empty = [one for one in chosen if one.place and all(row.metrics[one.key] is None for row in rows if row.n)]
+    sides = [side for side in ("near", "far") if any(one.place and one.place[0] == f"ood_{side}" for one in empty)]
+    return f"; these tasks name no {' and no '.join(sides)} OOD sets" if sides and any(row.n for row in rows) else ""
 
 
 def _of_costs(rows: Sequence[Row], chosen: Sequence[Column]) -> list[str]:

@@ -75,9 +75,23 @@ def test_two_heads_that_are_averaged_are_refused_and_named():
         lambda fc, x: fc(x).log_softmax(-1),
         lambda fc, x: fc(x[:, None].expand(-1, 4, -1)).mean(1),
         lambda fc, x: x[:, :3],
+        lambda fc, x: fc(x).add_(1),
+        lambda fc, x: nn.functional.relu(fc(x), inplace=True),
+        lambda fc, x: fc(x).clamp(-30, 30),
+        lambda fc, x: torch.where(x.sum(1, keepdim=True) > 1, fc(-x), fc(x)),
+        lambda fc, x: torch.where(x.sum(1, keepdim=True) > 1, x[:, :3], fc(x)),
+        lambda fc, x: fc(x)[:, :2],
+        lambda fc, x: torch.cat([fc(x), x[:, :2]], 1),
+        lambda fc, x: (fc(x), x),
+        lambda fc, x: {"outputs": fc(x)},
+        lambda fc, x: nn.functional.linear(x, fc.weight, fc.bias),
     ],
-    ids=["scaled", "called twice", "normalized", "averaged over positions", "not called"],
-)
+    ids=[
+        "scaled", "called twice", "normalized", "averaged over positions", "not called", "added to in place",
+        "cut off in place", "clipped", "routed", "routed around", "sliced", "concatenated", "one of two", "in a dict",
+        "weights read by hand",
+    ],
+)  # fmt: skip
 def test_a_layer_whose_output_is_not_the_networks_is_no_head(function):
     with pytest.raises(Unsupported, match="After has no head"):
         find_head(After(function), EXAMPLE)
@@ -90,3 +104,60 @@ def test_zero_initialized_heads_that_are_averaged_are_refused_too():
         nn.init.zeros_(head.bias)
     with pytest.raises(Unsupported):
         find_head(model, EXAMPLE)
+
+
+class Starts(nn.Module):
+    """Its last layer is followed by something that does nothing before training."""
+
+    def __init__(self, made, function):
+        super().__init__()
+        self.fc, self.other, self.function = nn.Linear(SIDE**2, 3), nn.Linear(SIDE**2, 3), function
+        self.after = made
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.function(self, self.fc(x), self.other(x))
+
+
+@pytest.mark.parametrize(
+    ("made", "function"),
+    [
+        (nn.Parameter(torch.ones(1)), lambda own, out, other: own.after * out),
+        (nn.Parameter(torch.zeros(1)), lambda own, out, other: out + own.after * other),
+        (nn.Parameter(torch.zeros(3)), lambda own, out, other: out + own.after),
+        (nn.BatchNorm1d(3, eps=0), lambda own, out, other: own.after(out)),
+        (None, lambda own, out, other: out + own.seen * other),
+    ],
+    ids=["temperature", "gate", "bias", "batch normalization", "buffer"],
+)
+def test_what_does_nothing_before_training_is_seen_to_follow_the_head(made, function):
+    with pytest.raises(Unsupported, match="Starts has no head"):
+        find_head(Starts(made, function), EXAMPLE)
+
+
+@pytest.mark.parametrize("after", [nn.Identity(), nn.Dropout(0.5), nn.Unflatten(1, (3,))], ids=str)
+def test_what_does_nothing_to_a_prediction_may_follow_the_head(after):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 8), nn.ReLU(), nn.Linear(8, 3), after)
+    assert find_head(net, EXAMPLE) is net[3]
+
+
+class Remembers(nn.Module):
+    """Keeps what it made of its weights in the first pass of eval mode, as networks of timm keep attention biases."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.fc, self.kept = nn.Parameter(torch.ones(1)), nn.Linear(SIDE**2, 3), None
+
+    def forward(self, x):
+        if self.kept is None or self.training:
+            self.kept = self.scale.detach() ** 2
+        return self.fc(self.kept * x.flatten(1))
+
+
+def test_a_look_for_the_head_leaves_nothing_behind():
+    net = Remembers().train()
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    assert find_head(net, EXAMPLE) is net.fc
+    assert net.training and net.kept is None
+    assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())

@@ -102,7 +102,7 @@ def test_figures_are_written_and_named(folder):
         (["table", "--where", "accuracy>=2"], "no row has accuracy>=2"),
         (["table", "--write", "plain.md"], "plain.md: no marks to fill: put '<!-- ivi table quick -->'"),
         (["table", "--write", "nowhere.md"], "nowhere.md: No such file or directory"),
-        (["table", "--write", "wrong.md"], "wrong.md: ivi table quikc: unknown suite"),
+        (["table", "--write", "wrong.md"], "wrong.md: ivi table quikc: unknown suite or task"),
         (["verify", "nowhere"], "nowhere: no such folder"),
         (["figures", "quick"], "no records of quick in results"),
         (["cost", "digits-mpl"], "unknown task 'digits-mpl': did you mean 'digits-mlp'?"),

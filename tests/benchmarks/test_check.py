@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from commands import ivi
 
-from benchmarks.check import TASKS
+from benchmarks.checked import TASKS
 
 METHODS = ["deep_ensemble(members=2)", "mc_dropout(passes=4)", "laplace", "kl_vi(draws=4)", "implicit_vi(draws=4)"]
 METHODS += ["swag(epochs=2, draws=4)", "sgld", "sghmc", "ivon", "checkpoint_ensemble(members=2)", "mixup"]
@@ -17,6 +17,15 @@ SEARCH = "no evaluation example is in the process that fits"
 def test_map_keeps_the_contract():
     done = ivi("check", "map", "--task", "digits-mlp")
     assert "every check holds" in done.stdout and f"holds   {SEARCH}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["last_layer_ensemble.py:LastLayerEnsemble", pytest.param("diagonal_swag.py:DiagonalSWAG", marks=pytest.mark.slow)],
+)
+def test_the_methods_of_the_page_on_adding_one_keep_the_contract_and_are_announced_at_once(method):
+    first, *rest = ivi("check", BROKEN.parent / method, "--task", "digits-mlp").stdout.splitlines()
+    assert "on digits-mlp: some six fits on each" in first and "every check holds" in rest[-1]
 
 
 @pytest.mark.slow
@@ -42,6 +51,7 @@ def test_a_method_that_says_why_it_cannot_work_on_a_task_is_passed_over_there():
         (f"{UNFAIR}:FindsTheTruth", "diabetes-mlp", SEARCH),
         (f"{UNFAIR}:Thawed", "digits-mlp", "the method is a frozen dataclass"),
         (f"{UNFAIR}:TenTimes", "digits-mlp", "it takes no more steps than the recipe that it declares"),
+        (f"{BROKEN}:FetchesElsewhere", "digits-mlp", "it learns from the data that it is given"),
         (f"{BROKEN}:DrawsAnew", "digits-mlp", "asking twice gives the same outputs"),
     ],
     ids=lambda value: value.rpartition(":")[2],

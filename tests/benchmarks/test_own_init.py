@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.data import load, read_spec
-from benchmarks.own.look import cut, look
+from benchmarks.own.look import about_parts, cut, look
 from benchmarks.own.toml import dumps
 from benchmarks.suite import load_task
 
@@ -48,13 +48,23 @@ def test_from_a_folder_of_pictures_to_a_table_and_an_answer_in_three_commands(tm
     folder_of(tmp_path / "Colours of Things")
     said, data, task = written(tmp_path, "Colours of Things")
     assert f"next: ivi run {'colours-of-things-resnet-small.toml'} --keep-models" in said
+    assert "note: 6 validation examples are few" in said and "note: 12 test examples are few" in said
     assert read_spec(data).classes == ("blå", "grün", "red") and load_task(task).data.test == 12
     text = (tmp_path / "colours-of-things-resnet-small.toml").read_text()
     (tmp_path / "colours-of-things-resnet-small.toml").write_text(text.replace("epochs = 40", "epochs = 8"))
     ivi("run", "colours-of-things-resnet-small.toml", "--keep-models", "-m", "map", "-s", 1, cwd=tmp_path)
-    answer = ivi("predict", "map", "Colours of Things/grün/00.png", "-f", "csv", cwd=tmp_path).stdout
+    done = ivi("predict", "map", "Colours of Things/grün/00.png", "-f", "csv", cwd=tmp_path)
+    assert "the share of 6 validation examples that are less strange, in steps of 0.17; so few" in done.stderr
+    answer = done.stdout
     header, row = answer.strip().splitlines()
     assert header == "input,class,probability,unlike,p(blå),p(grün),p(red)" and row.split(",")[1] == "grün", answer
+
+
+@given(st.integers(30, 10**6), st.one_of(st.none(), st.integers(0, 10**4)))
+def test_parts_of_less_than_a_hundred_examples_are_noted_and_no_others(total, test):
+    sizes = cut({"train": total, "test": test} if test is not None else {"all": total})
+    few = {name for name, n in (sizes | ({"test": test} if test is not None else {})).items() if n < 100} - {"train"}
+    assert {line.split()[1] for line in about_parts(sizes, test)} == few
 
 
 def test_mean_and_deviation_are_those_of_the_pictures(tmp_path):

@@ -161,9 +161,9 @@ def test_a_bad_file_is_named_and_the_table_is_there(copy):
         (["table", "--where", "accuracy>=2"], "no row has accuracy>=2"),
         (["table", "-s", "x"], "--seeds must be a number of seeds, at least 1"),
         (["table", "-s", "0"], "--seeds must be a number of seeds, at least 1"),
-        (["table", "tinny"], "unknown suite 'tinny': did you mean 'tiny'?"),
+        (["table", "tinny"], "unknown suite or task 'tinny': did you mean 'tiny'?"),
         (["table", "nowhere.toml"], "no such file: nowhere.toml"),
-        (["table", "../tiny"], "unknown suite '../tiny'"),
+        (["table", "../tiny"], "unknown suite or task '../tiny'"),
     ],
     ids=" ".join,
 )

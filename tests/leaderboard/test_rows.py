@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 from builders import DataIdentity, made, plan_of, result, results, sha, task_identity
+from hypothesis import given
+from hypothesis import strategies as st
 
+from leaderboard.columns import column
 from leaderboard.history import OldRecord
 from leaderboard.plan import Plan
 from leaderboard.record import Audit, Error, Origin
 from leaderboard.results import old_result
 from leaderboard.rows import comparable, groups_of
+from leaderboard.table import fold
 
 OLD = Path(__file__).parent.parent / "old_records"
 MAP = results("map", 0.9, 0.91, 0.92)
@@ -172,3 +176,45 @@ def test_runs_are_paired_only_where_task_machine_and_software_agree():
     assert comparable(MAP[0], result("laplace", 0))
     for changes in ({"device": "cuda"}, {"environment": {"code": sha("edited")}}, {"task": task_identity(version=2)}):
         assert not comparable(MAP[0], result("laplace", 0, **changes))
+
+
+SETTINGS = {
+    "as it is": {},
+    "version": {"task": task_identity(version=2)},
+    "recipe": {"task": task_identity(recipe={"epochs": 30})},
+    "one number of the recipe": {"task": task_identity(recipe={"epochs": 3, "lr": 0.1})},
+    "network": {"task": task_identity(model={"name": "b"})},
+    "weights": {"task": task_identity(model={"name": "mlp", "arguments": {"checkpoint_path": "sha256:0"}})},
+    "split": {"task": task_identity(split={"train": 100, "validation": 100, "seed": 1})},
+    "size": {"task": task_identity(split={"train": 90, "validation": 100, "seed": 0})},
+    "classes": {"task": task_identity(outputs=9)},
+    "OOD sets": {"task": task_identity(evaluation={"ood": {"near": ["glyphs"], "far": []}})},
+    "pictures": {"task": task_identity(data=DataIdentity(name="digits", spec=sha("spec"), content=sha("edited")))},
+    "spec": {"task": task_identity(data=DataIdentity(name="digits", spec=sha("edited"), content=sha("content")))},
+    "name of the data": {
+        "task": task_identity(data=DataIdentity(name="others", spec=sha("spec"), content=sha("content")))
+    },
+    "device": {"device": "cuda"},
+    "name": {"task": task_identity("another")},
+}
+made_runs = st.lists(
+    st.tuples(st.sampled_from([*SETTINGS]), st.sampled_from(["map", "other"]), st.integers(0, 3)),
+    min_size=2,
+    max_size=16,
+    unique=True,
+)
+
+
+@given(made_runs, st.booleans())
+def test_no_row_averages_and_no_comparison_pairs_runs_of_two_settings(chosen, with_plan):
+    value = {name: 0.1 + 0.05 * i for i, name in enumerate(SETTINGS)}  # a row's mean tells what it was made of
+    rows = [result(method, seed, value[name], **SETTINGS[name]) for name, method, seed in chosen]
+    plan = plan_of(*(made(method, seed, **SETTINGS[name]) for name, method, seed in chosen)) if with_plan else None
+    found = fold(rows, plan, [column("accuracy")]).rows
+    shown = [row.metrics["accuracy"].mean for row in found if row.n]
+    assert all(min(abs(mean - one) for one in value.values()) < 1e-9 for mean in shown), found
+    wanted = {(name, method) for name, method, _ in chosen}
+    assert len(shown) == len(wanted) and sum(row.n for row in found) == len(chosen)
+    for row in fold(rows, plan, [column("accuracy")], against="map").rows:
+        difference = row.metrics["accuracy"]
+        assert difference is None or abs(difference.mean) < 1e-9

@@ -202,3 +202,31 @@ def test_the_smallest_detectable_difference_stands_in_legend_and_json():
     made = three_rows()
     assert "differences that so many seeds would show" in as_markdown(made)
     assert json.loads(as_json(made))["detectable"]["task"]["nll"] > 0
+
+
+def test_a_table_of_one_seed_says_that_there_is_no_interval_and_one_of_several_does_not():
+    for rows, alone in (([result()], True), (results("map", 0.9, 0.8), False), (results("map", 0.9), True)):
+        legend = as_markdown(fold(rows)).splitlines()[-1]
+        assert ("one seed: no interval" in legend) is alone and ("mean over n seeds" in legend) is not alone
+    assert "one seed: no interval" in as_markdown(fold([result(), result("other")], against="map"))
+
+
+def with_ood(*sides):
+    sets = {f"ood_{side}": {"auroc_max_probability": 0.9} for side in sides}
+    return result(metrics={"test": {"accuracy": 0.9, "nll": 0.3, "ece": 0.1}, **sets})
+
+
+@pytest.mark.parametrize("sides", [(), ("near",), ("far",), ("near", "far")], ids=str)
+def test_columns_of_ood_sets_that_no_row_can_have_are_left_out_unless_asked_for(sides):
+    rows = [with_ood(*sides)]
+    keys = [one.key for one in columns(None, rows)]
+    assert [key[6:] for key in keys if key.startswith("auroc")] == list(sides)
+    asked = as_markdown(fold(rows, chosen=columns(["nll", "auroc_near", "auroc_far"], rows)))
+    absent = [side for side in ("near", "far") if side not in sides]
+    assert (f"–: not measured; these tasks name no {' and no '.join(absent)} OOD sets" in asked) is bool(absent)
+
+
+def test_a_dash_of_another_reason_is_not_laid_to_the_tasks():
+    rows = [with_ood("near", "far"), result("other")]
+    shown = as_markdown(fold(rows, chosen=columns(["nll", "auroc_near", "fit"], rows)))
+    assert "–: not measured" in shown and "these tasks name no" not in shown

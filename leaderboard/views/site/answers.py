@@ -11,7 +11,7 @@ from leaderboard.compare import compare_methods
 from leaderboard.statistics import FEW
 from leaderboard.table import Bound, Row, fold
 from leaderboard.views.cells import cell
-from leaderboard.views.site.numbers import command_of, verified_of
+from leaderboard.views.site.numbers import command_of, cost_command_of, verified_of
 from leaderboard.views.site.reading import BoardRead, Library
 from leaderboard.views.site.words import VERIFIED
 from leaderboard.views.text import plain
@@ -31,7 +31,7 @@ class Answer:
         bounds: in words; ``method``: of the best row, with the ``value`` of its NLL and its ``costs``.
         beside: rows that cannot be told from it.
         sentence: whether it differs from the runner-up; empty where there is none.
-        command: makes the row; ``verified``: who has computed its numbers again.
+        command: makes the row; ``costs_by``: measures its costs; ``verified``: who has computed its numbers again.
         view: address of the board with these bounds; ``page``: of the row.
     """
 
@@ -42,6 +42,7 @@ class Answer:
     beside: tuple[str, ...]
     sentence: str
     command: str
+    costs_by: str
     verified: str
     view: str
     page: str
@@ -86,6 +87,7 @@ def _answer(
         tuple(plain(row.method) for row in rows[1:] if "nll" in row.top),
         told,
         command_of(group),
+        cost_command_of(group),
         VERIFIED[verified_of(group, records)],
         f"board.html#{urlencode(query)}",
         pages[board.key, task, best.method],

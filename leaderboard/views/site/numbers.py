@@ -189,9 +189,21 @@ def command_of(group: Group) -> str:
     seeds = sorted(group.runs)
     which = str(len(seeds)) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds))
     which = f"{which}," if len(seeds) == 1 and which != "1" else which
+    return f"ivi run {_row_of(group)} -s {which}{_device_of(group)}"
+
+
+def cost_command_of(group: Group) -> str:
+    """The command that measures its costs in turns with MAP."""
+    return f"ivi cost {_row_of(group)}{_device_of(group)}"
+
+
+def _row_of(group: Group) -> str:
+    return f"{shlex.quote(plain(group.task))} -m {shlex.quote(plain(group.label))}"
+
+
+def _device_of(group: Group) -> str:
     one = group.one
-    device = f" --device {one.device}" if one and one.device != "cpu" else ""
-    return f"ivi run {shlex.quote(plain(group.task))} -m {shlex.quote(plain(group.label))} -s {which}{device}"
+    return f" --device {one.device}" if one and one.device != "cpu" else ""
 
 
 def verified_of(group: Group, records: Mapping[Path, Record | OldRecord]) -> str:

@@ -12,7 +12,7 @@ from leaderboard.record import Record
 from leaderboard.results import Result
 from leaderboard.shelf import LOG, beside
 from leaderboard.table import Line, Row
-from leaderboard.views.site.numbers import command_of, verified_of
+from leaderboard.views.site.numbers import command_of, cost_command_of, verified_of
 from leaderboard.views.site.reading import BoardRead, Library
 from leaderboard.views.site.words import RANKING, VERIFIED
 from leaderboard.views.text import plain
@@ -69,6 +69,7 @@ def run_page(board: BoardRead, row: Row, line: Line, library: Library) -> dict[s
         "reason": plain(row.reason),
         "notes": [plain(note) for note in row.notes],
         "command": command_of(group),
+        "costs_by": cost_command_of(group),
         "check": f"ivi verify {plain(str(board.folder))}",
         "verified": VERIFIED[verified_of(group, library.records)],
         "identity": _identity(results, records),
