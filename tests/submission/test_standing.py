@@ -56,6 +56,13 @@ def test_a_submitted_row_is_claimed_until_it_is_reviewed_and_ranked_once_it_was_
     assert row(place, "diabetes-mlp")["ranked"]
 
 
+def test_what_a_review_notes_of_costs_stands_beside_the_row(place, bundle):
+    note = Finding("cost", "note", "digits-mlp", "3.1 s of processor time beside its timed fit", "inside of fit")
+    keep_review(bundle, Verdict.of([note], "rerun"), code_of_the_board(), "a machine", None)
+    found = row(place)
+    assert found["ranked"] and any("beside its timed fit" in one for one in found["notes"])
+
+
 def test_a_review_speaks_of_what_was_reviewed_and_of_nothing_else(bundle):
     kept(bundle, "rerun")
     assert standing(bundle).state == "rerun"
