@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,13 +46,17 @@ def review(
 
     Exit code 1 if one is no more than claimed.
     """
-    from benchmarks.submission.reviewing import published as board
+    from benchmarks.submission.reviewing import reviewed_all, with_rerun
 
-    held = board(published, without=bundles)
     found = []
-    for path in bundles:
-        with _opened(path) as (bundle, refusals):
-            verdict, report = (_refused(refusals), None) if bundle is None else _judged(bundle, held, rerun, again)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(_opened(path)) for path in bundles]
+        there = [bundle for bundle, _ in opened if bundle is not None]
+        verdicts = iter(reviewed_all(there, published, incoming=not again))
+        for path, (bundle, refusals) in zip(bundles, opened, strict=True):
+            verdict, report = _refused(refusals) if bundle is None else next(verdicts), None
+            if rerun and bundle is not None and verdict.state != "refused":
+                verdict, report = with_rerun(bundle, verdict, _say)
             found.append((_name(bundle or path), verdict, report))
             if write and bundle is not None:
                 _keep(bundle, verdict, report)
@@ -78,13 +82,6 @@ def _refused(findings: list[Finding]) -> Verdict:
     from leaderboard.submission import Verdict
 
     return Verdict.of(findings, "claimed")
-
-
-def _judged(bundle: Path, board: Any, rerun: bool, again: bool) -> tuple[Verdict, dict[str, Any] | None]:
-    from benchmarks.submission.reviewing import reviewed, with_rerun
-
-    verdict = reviewed(bundle, board, incoming=not again)
-    return with_rerun(bundle, verdict, _say) if rerun and verdict.state != "refused" else (verdict, None)
 
 
 def _say(words: str) -> None:

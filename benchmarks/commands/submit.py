@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,19 +93,36 @@ def _announced(spec: MethodSpec, name: str) -> Suite:
     from benchmarks.checked import TASKS
     from benchmarks.suite import load_suite
 
-    if name.endswith(".toml"):
-        raise UserError(f"--suite {name}: submit to a suite that comes with the program; see ivi list suites")
+    needed = _needed(name)
     suite = load_suite(name)
-    tasks, seeds = ", ".join(suite.tasks), ", ".join(map(str, suite.seeds))
+    seeds = ", ".join(map(str, sorted({seed for some in needed.values() for seed in some})))
+    tasks = ", ".join(suite.tasks)
     say(f"{spec.label} and map in {suite.name}: {tasks}; seeds {seeds}. First ivi check on {', '.join(TASKS)}")
     return suite
 
 
+def _needed(suite: str) -> Mapping[str, Collection[int]]:
+    """By task, the seeds that a row of the suite needs."""
+    from benchmarks.suite import names
+    from leaderboard.submission.truth import read_truths, required
+
+    if suite.endswith(".toml"):
+        raise UserError(f"--suite {suite}: submit to a suite that comes with the program; see ivi list suites")
+    needed = required(read_truths(), suite)
+    if not needed and suite in names("suite"):
+        raise UserError(f"--suite {suite}: nothing can be submitted to it yet: there is no table of truth of its tasks")
+    return needed
+
+
 def _runs(method: str, suite: str, device: str) -> Chosen:
-    """The suite's runs of MAP and the method."""
+    """The runs of MAP and the method that a row of the suite needs."""
+    needed = _needed(suite)
     is_file = method.rpartition(":")[0].endswith(".py")
     methods = "map" if is_file else f"map,{method}"
-    return chosen_runs(suite, methods, None, device, [method] if is_file else None)
+    seeds = sorted({seed for some in needed.values() for seed in some})
+    listed = ",".join(map(str, seeds)) if needed else None
+    chosen = chosen_runs(suite, methods, listed, device, [method] if is_file else None)
+    return replace(chosen, runs=[run for run in chosen.runs if run.seed in needed.get(run.task.name, ())])
 
 
 def _check_words(suite: Suite, spec: MethodSpec, words: Words, out: Path) -> None:
@@ -140,7 +159,7 @@ def _made(
 
     said = [f"ivi submit {spec.text} --suite {chosen.suite.name}", f"{len(chosen.runs)} runs, and costs in turns"]
     bundle = make_bundle(draft, to or submissions_folder(), measure, lambda: "\n".join(said) + "\n")
-    return bundle, reviewed(bundle, published())
+    return bundle, reviewed(bundle, published(without=[bundle]))
 
 
 def _finish(bundle: Path, verdict: Verdict, archive: Path | None, *, git: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -44,12 +44,14 @@ class Options:
         fresh: seeds that are drawn, 3 to 5; more are drawn where the first leave a doubt.
         sandbox: True: only behind a wall; False: without one; None: behind one where it can be built.
         salt: a word of the reviewer's, so that who submits cannot know the fresh seeds beforehand.
+        suspects: run ids of submitted runs that are made again whatever else is.
         board: folder of published records, which say what is too good; none below it: nothing is.
     """
 
     fresh: int
     sandbox: bool | None
     salt: str
+    suspects: Collection[str]
     board: Path
 
 
@@ -60,13 +62,14 @@ def rerun(
     sandbox: bool | None = None,
     progress: Callable[[str], None] | None = None,
     salt: str = "",
+    suspects: Collection[str] = (),
     board: Path = BOARD / "records",
 ) -> tuple[list[Finding], dict[str, Any]]:
     """Fit and predict with the method of ``bundle`` again and say whether that agrees with what was submitted.
 
     Args:
         bundle: folder of a submission.
-        fresh, sandbox, salt, board: as in `Options`.
+        fresh, sandbox, salt, suspects, board: as in `Options`.
         progress: told in words how far it is.
 
     Returns:
@@ -76,7 +79,7 @@ def rerun(
     Raises:
         UserError: a sandbox is asked for and none can be built.
     """
-    options = Options(max(2, fresh), sandbox, salt, board)
+    options = Options(max(2, fresh), sandbox, salt, suspects, board)
     program = None if sandbox is False else find_program()
     if sandbox and program is None:
         raise UserError("no sandbox can be built here: install bubblewrap (bwrap), or review without one")
@@ -119,9 +122,8 @@ def _all(
             folder = scratch / "tasks" / claim.task
             folder.mkdir(parents=True)
             shop = Workshop(executor, folder, stack, _limit(claim), progress)
-            one = Rerun(
-                claim, load_task(claim.task), spec, parse("map"), shop, f"{digest}{options.salt}", options.fresh
-            )
+            task, draw = load_task(claim.task), f"{digest}{options.salt}"
+            one = Rerun(claim, task, spec, parse("map"), shop, draw, options.fresh, options.suspects)
             try:
                 findings += one.judged(options.board)
             except UserError as error:

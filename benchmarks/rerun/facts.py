@@ -14,6 +14,7 @@ from benchmarks.rerun.make import Again
 from leaderboard.results import load_results
 from leaderboard.statistics import detectable_difference
 from leaderboard.submission.findings import Finding, doubted
+from leaderboard.submission.rivals import answers, near
 
 Pair = tuple[Again, Again]
 """The method's run, and MAP's of the same seed."""
@@ -37,11 +38,12 @@ def failed(pairs: Sequence[Pair]) -> list[Finding]:
 def same_seeds(claim: Claim, pairs: Sequence[Pair], bases: dict[int, Again], report: dict[str, Any]) -> list[Finding]:
     """Whether submitted seeds come out again: to the bit on an equal machine, else within MAP's own difference."""
     findings, report["again"] = [], []
-    for own, _ in (pair for pair in pairs if pair[0].is_ok):
+    for own, base in (pair for pair in pairs if pair[0].is_ok):
         theirs = claim.method[own.run.seed]
         apart = differing(theirs.record.environment, own.record.environment)
         equal = own.data is not None and hashlib.sha256(own.data).hexdigest() == hashlib.sha256(theirs.data).hexdigest()
-        entry: dict[str, Any] = {"seed": own.run.seed, "equal_to_the_bit": equal, "machines_differ_in": apart}
+        entry: dict[str, Any] = {"seed": own.run.seed, "run_id": theirs.record.run_id, "equal_to_the_bit": equal}
+        entry |= {"machines_differ_in": apart, "like_map": base.is_ok and _near(own, base)}
         report["again"].append(entry)
         where = f"{claim.task} · seed {own.run.seed}"
         if not equal and not apart:
@@ -51,6 +53,10 @@ def same_seeds(claim: Claim, pairs: Sequence[Pair], bases: dict[int, Again], rep
         elif not equal:
             findings += _within(claim, own, theirs, bases, where, entry)
     return findings
+
+
+def _near(own: Again, base: Again) -> bool:
+    return near(answers(own.sets["test"]), answers(base.sets["test"]))
 
 
 def _within(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Rerun:
         shop: where.
         draw: what fresh seeds and copies are drawn from.
         fresh: how many seeds are drawn at first.
+        suspects: run ids of submitted runs that are made again whatever else is.
         report: for JSON, filled in on the way.
     """
 
@@ -44,6 +46,7 @@ class Rerun:
     shop: Workshop
     draw: str
     fresh: int
+    suspects: Collection[str] = ()
     report: dict[str, Any] = field(default_factory=lambda: {"complete": False})
 
     def judged(self, board: Path) -> list[Finding]:
@@ -87,12 +90,14 @@ class Rerun:
         return []
 
     def _again_seeds(self, prepared: Prepared, board: Path) -> list[int]:
-        """The submitted seeds that are made again: one, or two of what is too good."""
+        """The submitted seeds that are made again: one, or two of what is too good, or every suspect."""
         seeds = self.claim.seeds()
+        suspect = [seed for seed in seeds if self.claim.method[seed].record.run_id in self.suspects]
         first = derive_seed("again", self.draw, self.task.name) % len(seeds)
         good = facts.too_good(self.claim, board)
         self.report["too_good"] = good
-        return [seeds[(first + i) % len(seeds)] for i in range(min(len(seeds), 2 if good else 1))]
+        drawn = [seeds[(first + i) % len(seeds)] for i in range(min(len(seeds), 2 if good else 1))]
+        return list(dict.fromkeys([*drawn, *suspect]))
 
     def _seed(self, index: int) -> int:
         """The fresh seed of that number."""

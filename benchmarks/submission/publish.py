@@ -10,6 +10,7 @@ from pathlib import Path
 from baselines.names import UserError
 from benchmarks.measure.environment import ROOT
 from leaderboard.columns import columns
+from leaderboard.cost import read_costs
 from leaderboard.results import load_results
 from leaderboard.submission import Verdict
 from leaderboard.submission.board import shown_with
@@ -84,10 +85,12 @@ def pull_request(bundle: Path, verdict: Verdict) -> str:
 def _table(bundle: Path, suite: str) -> str:
     """The published rows of the suite, if there are any, with this one."""
     folder = ROOT / "leaderboard" / "records" / suite
-    ours = load_results(folder).results
+    ours, costs = load_results(folder).results, read_costs(folder).records
     results = shown_with(ours, [bundle], alone=not ours)
     parts = []
     for task in dict.fromkeys(one.task for one in results):
         mine = [one for one in results if one.task == task]
-        parts.append(f"**{escaped(task)}**\n\n{markdown.as_markdown(fold(mine, chosen=columns(None, mine)))}")
+        parts.append(
+            f"**{escaped(task)}**\n\n{markdown.as_markdown(fold(mine, chosen=columns(None, mine), costs=costs))}"
+        )
     return "\n\n".join(parts)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path, PurePath
 from typing import Any
 
 from baselines.names import UserError
 from baselines.registry import known_methods, read_class
 from baselines.spec import spec_in
+from benchmarks.machine import cores
 from benchmarks.measure.environment import ROOT, code_hash
 from leaderboard.plan import OUR_PACKAGE
 from leaderboard.shelf import read_all
@@ -19,8 +26,6 @@ from leaderboard.submission.manifest import MANIFEST, SOURCE, Manifest, read_man
 from leaderboard.submission.manifest import RECORDS as RECORD_FOLDER
 from leaderboard.submission.rivals import Published
 
-SETTLED = ("too good",)
-"""Checks whose doubts a re-run that agrees settles."""
 RECORDS = ROOT / "leaderboard" / "records"
 SUBMISSIONS = ROOT / "leaderboard" / "submissions"
 
@@ -38,6 +43,51 @@ def reviewed(bundle: Path, board: Published, *, incoming: bool = True) -> Verdic
     if verdict.state == "refused":
         return verdict
     return Verdict.of([*verdict.findings, *_declared(bundle, read_manifest(bundle))], "recomputed")
+
+
+def reviewed_all(bundles: Sequence[Path], folder: Path | None, *, incoming: bool) -> list[Verdict]:
+    """What `reviewed` says of each, on all cores where there are several; ``folder``: as `published` takes it.
+
+    Raises:
+        UserError: a process that reviewed was killed.
+    """
+    if len(bundles) < 2:
+        board = published(folder, without=bundles)
+        return [reviewed(bundle, board, incoming=incoming) for bundle in bundles]
+    try:
+        # Arrays here are small: threads inside of an operation would wait for each other. New processes read this.
+        with (
+            _variable("OPENBLAS_NUM_THREADS", "1"),
+            ProcessPoolExecutor(
+                min(cores(), len(bundles)), get_context("spawn"), _begin, (folder, tuple(bundles))
+            ) as pool,
+        ):
+            return list(pool.map(partial(_next, incoming=incoming), bundles))
+    except BrokenProcessPool:
+        raise UserError("a process that reviewed was killed, for its memory perhaps: name fewer bundles") from None
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        os.environ |= {} if before is None else {name: before}
+
+
+_BOARD: list[Published] = []
+"""Of a process that reviews several bundles: what they are held against, read once."""
+
+
+def _begin(folder: Path | None, without: Sequence[Path]) -> None:
+    _BOARD.append(published(folder, without))
+
+
+def _next(bundle: Path, incoming: bool) -> Verdict:
+    return reviewed(bundle, _BOARD[0], incoming=incoming)
 
 
 def _declared(bundle: Path, manifest: Manifest) -> Iterator[Finding]:
@@ -66,11 +116,27 @@ def _declared(bundle: Path, manifest: Manifest) -> Iterator[Finding]:
 def with_rerun(bundle: Path, verdict: Verdict, say: Callable[[str], None]) -> tuple[Verdict, dict[str, Any]]:
     """The verdict with that of a blind re-run, and what the re-run saw.
 
-    A re-run that agrees settles what was only too good to be believed by files alone.
+    A re-run that agrees settles what was only too good to be believed, or too like another run, by files alone.
     """
     from benchmarks.rerun import rerun
 
-    findings, report = rerun(bundle, progress=say)
+    suspects = {_run_id(one) for one in verdict.findings if one.check == "copied"}
+    findings, report = rerun(bundle, progress=say, suspects=suspects)
     passed = bool(report.get("complete")) and not any(one.level in ("refuse", "doubt") for one in findings)
-    before = [replace(one, level="note") if passed and one.check in SETTLED else one for one in verdict.findings]
+    again = {one["run_id"]: one for task in report["tasks"].values() for one in task.get("again", ())}
+    before = [replace(one, level="note") if passed and _is_settled(one, again) else one for one in verdict.findings]
     return Verdict.of([*before, *findings], "rerun" if passed else "recomputed"), report
+
+
+def _run_id(finding: Finding) -> str:
+    """Of the run whose record a finding is about."""
+    return PurePath(finding.where).name.partition(".")[0].rpartition("-")[2]
+
+
+def _is_settled(finding: Finding, again: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether runs that were made again, by run id, answer a doubt by files alone."""
+    if finding.check == "copied":
+        return bool(again.get(_run_id(finding), {}).get("equal_to_the_bit"))
+    if finding.check == "like map":
+        return all(one["equal_to_the_bit"] or one["like_map"] for one in again.values())
+    return finding.check == "too good"

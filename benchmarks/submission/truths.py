@@ -11,11 +11,15 @@ from pathlib import Path
 
 from baselines.names import UserError
 from benchmarks.data.spec import DataError
+from benchmarks.measure.environment import ROOT
 from benchmarks.prepare import prepare
 from benchmarks.runs import task_identity
 from benchmarks.suite import Suite, Task, load_suite, load_task, names
+from leaderboard.plan import read_plan
 from leaderboard.store import write_once
 from leaderboard.submission.truth import TRUTHS, Truth
+
+RECORDS = ROOT / "leaderboard" / "records"
 
 
 def truth_of(task: Task) -> Truth:
@@ -27,14 +31,22 @@ def truth_of(task: Task) -> Truth:
     data = prepare(task)
     sets = data.manifest.sets
     return Truth(
-        task=task_identity(task, data), sets=sets, steps=task.recipe.steps(sets["train"].n), suites=_suites(task.name)
+        task=task_identity(task, data), sets=sets, steps=task.recipe.steps(sets["train"].n), suites=seeds_of(task.name)
     )
 
 
-def _suites(task: str) -> dict[str, tuple[int, ...]]:
-    """The suites that have the task, with the seeds of each; the task alone is a suite too."""
+def seeds_of(task: str) -> dict[str, tuple[int, ...]]:
+    """The suites that have the task, with the seeds of each; the task alone is a suite too.
+
+    Where rows of a suite are published, a row beside them needs the seeds that they have.
+    """
     suites: list[Suite] = [load_suite(name) for name in (*names("suite"), task)]
-    return {suite.name: suite.seeds for suite in suites if task in suite.tasks}
+    return {suite.name: _published(suite.name, task) or suite.seeds for suite in suites if task in suite.tasks}
+
+
+def _published(suite: str, task: str) -> tuple[int, ...]:
+    plan = read_plan(RECORDS / suite, suite)
+    return tuple(sorted({run.seed for run in plan.runs if run.task == task})) if plan else ()
 
 
 def write(folder: Path, tasks: list[str]) -> list[Path]:

@@ -115,5 +115,9 @@ def _submitted(
     said = f"{by}; {'re-run here blind, ' + why if state == 'rerun' else why}"
     beside = {other.seed: other for other in base if other.task == one.task}
     return replace(
-        one, state=state, doubt=one.doubt if one.status != "ok" else doubt, beside=beside, notes=(*one.notes, said)
+        one,
+        state=state,
+        doubt=one.doubt if one.status != "ok" else doubt,
+        beside=beside,
+        notes=(*one.notes, said, *where.notes),
     )

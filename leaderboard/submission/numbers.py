@@ -21,6 +21,8 @@ AGAIN = "submit what 'ivi run' wrote"
 _SLACK = 1e-3
 """Nats that rounding to half precision may add to an entropy."""
 Metrics = Mapping[str, Mapping[str, float]]
+_COMPUTED: dict[str, Metrics] = {}
+"""SHA-256 of predictions -> metrics that this process has made of them: bundles of one machine share their MAP runs."""
 
 
 def numbers(case: Case) -> tuple[list[Finding], dict[str, Metrics]]:
@@ -102,11 +104,13 @@ def _possible(where: str, name: str, one: AnyPredictions) -> Iterator[Finding]:
 def _metrics(entry: Entry) -> tuple[Metrics, list[Finding]]:
     """Every metric, and where what was stored is another number."""
     assert entry.record.predictions is not None
+    sha = entry.record.predictions.sha256  # of these very bytes, or there were no sets
     try:
-        computed = score(entry.sets)
+        computed = _COMPUTED[sha] if sha in _COMPUTED else score(entry.sets)
     except ValueError as error:
         what = f"cannot be scored: {str(error).partition(chr(10))[0][:200]}"
         return {}, [refused("metrics", entry.where, what, AGAIN)]
+    _COMPUTED[sha] = computed
     findings = list(_against(entry, computed))
     infinite = [
         f"{name} {key}" for name, row in computed.items() for key, value in row.items() if not math.isfinite(value)

@@ -118,9 +118,10 @@ def rivals(case: Case, metrics: Mapping[str, Metrics], published: Published) -> 
 
 def _copies(case: Case, published: Published) -> Iterator[Finding]:
     """Predictions that another run has made, on the board or in the bundle. A run that went on from MAP and says so may
-    have MAP's."""
+    have MAP's; MAP itself is asked only whether it is another MAP, since others may come out near it."""
     for task in case.seeds:
-        mine = [(one, answers(one.sets["test"])) for one in case.counting.values() if _has_test(one, task)]
+        there = sorted(case.counting.values(), key=lambda one: not one.is_map)
+        mine = [(one, answers(one.sets["test"])) for one in there if _has_test(one, task)]
         others: list[tuple[str, Record, np.ndarray]] = []
         for path, record in published.everybodys(task):
             found = published.answers(path)
@@ -129,18 +130,27 @@ def _copies(case: Case, published: Published) -> Iterator[Finding]:
         for i, (entry, array) in enumerate(mine):
             beside_it = [(one.run, one.record, other) for one, other in mine[:i]]
             for name, record, other in (*beside_it, *others):
-                if not _may_be_equal(entry.record, record) and _near(array, other):
-                    what = f"the predictions of {entry.run} are those of {name}"
-                    yield doubted("copied", entry.where, what, "submit what the method predicted")
+                if entry.is_map and not _is_map(record) or _may_be_equal(entry.record, record):
+                    continue
+                if near(array, other):
+                    yield _copied(entry, name, record)
                     break
         yield from _equal_sets(task, case)
+
+
+def _copied(entry: Entry, name: str, record: Record) -> Finding:
+    what = f"the predictions of {entry.run} are those of {name}"
+    if _is_map(record) and record.identity.seed == entry.record.identity.seed and not entry.is_map:
+        return doubted("like map", entry.where, what, "a re-run shows whether the source makes them: 'ivi review'")
+    return doubted("copied", entry.where, what, "submit what the method predicted; a re-run to the bit shows it")
 
 
 def _has_test(entry: Entry, task: str) -> bool:
     return entry.record.identity.task.name == task and "test" in entry.sets
 
 
-def _near(array: np.ndarray, other: np.ndarray) -> bool:
+def near(array: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two `answers` are nearer to each other than those of two trainings."""
     return array.shape == other.shape and float(np.abs(array - other).mean()) < NEAR
 
 
@@ -154,14 +164,13 @@ def _may_be_equal(one: Record, other: Record) -> bool:
 def _equal_sets(task: str, case: Case) -> Iterator[Finding]:
     """Any set whose predictions two seeds share to the bit."""
     seen: dict[tuple[str, str], Entry] = {}
-    for entry in case.counting.values():
+    for entry in sorted(case.counting.values(), key=lambda one: not one.is_map):
         if entry.record.identity.task.name != task:
             continue
         for name, one in entry.sets.items():
             first = seen.setdefault((name, array_sha256(answers(one))), entry)
             if first is not entry and not _may_be_equal(first.record, entry.record):
-                what = f"{name}: the predictions of {entry.run} are those of {first.run}"
-                yield doubted("copied", entry.where, what, "submit what the method predicted")
+                yield _copied(entry, f"{first.run} on {name}", first.record)
 
 
 def _map_agrees(case: Case, task: str, metrics: Mapping[str, Metrics], published: Published) -> Iterator[Finding]:

@@ -20,6 +20,8 @@ from leaderboard.submission.findings import Finding, Verdict
 from leaderboard.submission.findings import State as ReviewState
 from leaderboard.submission.manifest import CHALLENGES, REVIEWS, bundle_digest
 
+BESIDE = ("cost", "sandbox", "like map", "copied", "too good")
+"""Checks whose notes stand beside the row; those of attempts and recipes stand there by the records themselves."""
 T = TypeVar("T", bound=Part)
 Line = Annotated[Prose, Field(min_length=1, max_length=2000)]
 
@@ -79,11 +81,12 @@ class Note(Part):
 
 
 class Standing(NamedTuple):
-    """A row's state, why in a line, and the code that its review was made with."""
+    """A row's state, why in a line, the code that its review was made with, and what stands beside the row."""
 
     state: State
     why: str
     code: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def keep_review(bundle: Path, verdict: Verdict, code: str | None, who: str, rerun: dict[str, Any] | None) -> Path:
@@ -171,7 +174,8 @@ def standing(bundle: Path) -> Standing:
     if last.state in ("refused", "claimed"):
         reasons = [one for one in last.findings if one.level != "note"]
         return Standing("claimed", reasons[0].what if reasons else "nobody but its author has computed it")
-    return Standing(last.state, f"reviewed {last.at[:10]}", last.code)
+    beside = tuple(f"{one.where}: {one.what}" for one in last.findings if one.level == "note" and one.check in BESIDE)
+    return Standing(last.state, f"reviewed {last.at[:10]}", last.code, beside)
 
 
 def standing_notes(found: dict[str, Note]) -> Standing | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from forging import METHOD
+from forging import METHOD, Forger
 
 from benchmarks.submission.reviewing import RECORDS, reviewed
 from leaderboard.identity import array_sha256, content_of
@@ -86,6 +86,17 @@ def predictions_of_another_method_with_a_grain_of_noise(forger):
     for seed, path in enumerate(forger.paths()):
         forger.bytes(path, beside(ours[seed], PREDICTIONS).read_bytes())
         forger.predictions(forger.path(seed=seed), noisy)
+
+
+@forgery("like map")
+def predictions_of_map_beside_it(forger):
+    for seed, path in enumerate(forger.paths()):
+        forger.bytes(path, beside(forger.path(seed=seed, label="map"), PREDICTIONS).read_bytes())
+
+
+@forgery("copied")
+def predictions_of_map_of_another_seed(forger):
+    forger.bytes(forger.path(), beside(forger.path(seed=1, label="map"), PREDICTIONS).read_bytes())
 
 
 def published(label):
@@ -592,6 +603,14 @@ def test_maps_of_other_submissions_are_no_maps_of_the_board(forger):
     assert alone.map_sources == alone.codes == frozenset() and list(alone.everybodys("digits-mlp"))
     verdict = reviewed(forger.bundle, alone)
     assert verdict.state == "claimed" and "map" in {one.check for one in verdict.findings}
+
+
+def test_maps_are_not_accused_where_another_submission_came_near_map(tmp_path, board):
+    other, mine = Forger(tmp_path / "other"), Forger(tmp_path / "mine")
+    predictions_of_map_beside_it(other)
+    held = Published(board.shelf, Published.of(tmp_path / "none", [other.done() / "records"]).strangers)
+    verdict = reviewed(mine.done(), held)
+    assert (verdict.state, verdict.findings) == ("recomputed", ())
 
 
 def test_what_was_not_sealed_anew_is_refused(forger, board):

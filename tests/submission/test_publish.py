@@ -1,5 +1,6 @@
 """A bundle's way out: what is asked, one commit on a branch of its own, and the text of a pull request."""
 
+import json
 import subprocess
 
 import pytest
@@ -62,6 +63,7 @@ def test_the_text_of_a_pull_request_has_the_table_and_the_verdict(forger, board)
         ((f"{SOURCE}:LastLayerEnsemble", *OPTIONS), "--licence is missing"),
         ((f"{SOURCE}:LastLayerEnsemble", "--licence", "MIT", "--author", "A"), "--tuning is missing"),
         ((f"{SOURCE}:LastLayerEnsemble", "--licence", "MIT", "--suite", "smok", *OPTIONS), "did you mean"),
+        ((f"{SOURCE}:LastLayerEnsemble", "--licence", "MIT", "--suite", "paper", *OPTIONS), "no table of truth"),
         ((f"{SOURCE}:LastLayerEnsemble", "--licence", "MIT", "--suite", "a.toml", *OPTIONS), "comes with the program"),
         ((f"{SOURCE}:LastLayerEnsemble", "--licence", "<script>", "--suite", "smoke", *OPTIONS), "licence"),
         ((f"{SOURCE}:LastLayerEnsemble", "--licence", "MIT", "--link", "javascript:x", *OPTIONS), "link"),
@@ -76,6 +78,13 @@ def test_what_is_missing_or_wrong_is_said_in_a_line_before_anything_is_computed(
 
 def test_a_review_of_nothing_is_an_error_in_a_line(tmp_path):
     assert "no such bundle" in ivi("review", tmp_path / "none", code=2).stderr
+
+
+def test_several_bundles_are_reviewed_at_once_each_with_its_own_verdict(tmp_path):
+    good, bad = (Forger(tmp_path / name).bundle for name in ("good", "bad"))
+    (bad / "log.txt").write_text("another word")
+    found = json.loads(ivi("review", bad, good, "--no-rerun", "--json", code=1).stdout)
+    assert [one["state"] for one in found] == ["refused", "recomputed"]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """What the board says of a submitted row, in every view; challenges and withdrawals stay, nothing is deleted."""
 
+import csv
 import json
 import shutil
 
@@ -7,6 +8,7 @@ import pytest
 from commands import ivi
 from forging import METHOD, Forger
 
+from benchmarks.submission.publish import pull_request
 from benchmarks.submission.reviewing import RECORDS, reviewed
 from leaderboard.record import RecordError
 from leaderboard.results import load_results
@@ -14,6 +16,7 @@ from leaderboard.submission.board import with_submissions
 from leaderboard.submission.findings import Finding, Verdict
 from leaderboard.submission.report import as_json, as_markdown, lines
 from leaderboard.submission.standing import keep_review, notes, reviews, standing
+from leaderboard.views.site.build import build
 
 
 @pytest.fixture
@@ -54,6 +57,13 @@ def test_a_submitted_row_is_claimed_until_it_is_reviewed_and_ranked_once_it_was_
     found = row(place)
     assert (found["state"], found["ranked"], found["reason"]) == ("rerun", True, "")
     assert row(place, "diabetes-mlp")["ranked"]
+
+
+def test_what_a_review_notes_of_costs_stands_beside_the_row(place, bundle):
+    note = Finding("cost", "note", "digits-mlp", "3.1 s of processor time beside its timed fit", "inside of fit")
+    keep_review(bundle, Verdict.of([note], "rerun"), code_of_the_board(), "a machine", None)
+    found = row(place)
+    assert found["ranked"] and any("beside its timed fit" in one for one in found["notes"])
 
 
 def test_a_review_speaks_of_what_was_reviewed_and_of_nothing_else(bundle):
@@ -150,7 +160,10 @@ def test_hostile_words_of_an_author_are_inert_in_every_view(place, name, board):
     forger = Forger(place / "submissions")
     forger.edit(forger.bundle / "manifest.json", lambda data: data.update(author=name, tuning=name, citation=name))
     bundle = forger.done()
-    assert reviewed(bundle, board).state != "refused"
+    verdict = reviewed(bundle, board)
+    assert verdict.state != "refused"
+    text = pull_request(bundle, verdict)
+    assert not set(text) & set("\x1b\u202e") and "<script" not in text and "a|b|c" not in text
     ivi("challenge", bundle, "--reason", name, "--who", name)
     for form in ("terminal", "md", "csv", "latex", "json"):
         text = ivi("table", "smoke", "--folder", place / "records" / "smoke", "-f", form).stdout
@@ -162,7 +175,7 @@ def test_hostile_words_of_an_author_are_inert_in_every_view(place, name, board):
             cells = [line for line in text.splitlines() if not line.startswith("%")]
             assert not any("\\input" in line for line in cells)
         if form == "csv":
-            assert not any(cell.startswith("=") for line in text.splitlines() for cell in line.split(","))
+            assert not any(cell.startswith(("=", "+", "@")) for row in csv.reader(text.splitlines()) for cell in row)
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "MAP", "map", "mаp", "m\u200bap", "..", "/abs", ""])
@@ -194,3 +207,18 @@ def test_reviews_are_numbered_and_none_is_written_over(bundle):
     kept(bundle, "claimed")
     kept(bundle, "rerun")
     assert [one.state for one in reviews(bundle)] == ["claimed", "rerun"]
+
+
+def test_a_submitted_row_is_on_the_site_with_its_state_and_its_words_are_text(place, bundle, tmp_path):
+    forger = Forger(tmp_path / "again" / "submissions")
+    words = "".join(HOSTILE)
+    forger.edit(forger.bundle / "manifest.json", lambda data: data.update(author=words))
+    shutil.rmtree(bundle)
+    shutil.copytree(forger.done(), bundle)
+    kept(bundle, "rerun")
+    build(place / "records" / "smoke", tmp_path / "site")
+    (page,) = (tmp_path / "site" / "runs").glob(f"smoke-digits-mlp-{METHOD}-*.html")
+    whole = "".join(path.read_text() for path in (tmp_path / "site").rglob("*.html"))
+    assert METHOD in (tmp_path / "site" / "board.html").read_text()
+    assert "trained again on the maintainers" in page.read_text()
+    assert "<script>alert" not in whole and not set(whole) & set("\x1b\u202e")

@@ -12,7 +12,7 @@ from leaderboard.statistics import FEW
 from leaderboard.table import Bound, Row, fold
 from leaderboard.views.cells import cell
 from leaderboard.views.site.numbers import command_of, cost_command_of, verified_of
-from leaderboard.views.site.reading import BoardRead, Library
+from leaderboard.views.site.reading import BoardRead
 from leaderboard.views.site.words import VERIFIED
 from leaderboard.views.text import plain
 
@@ -48,12 +48,12 @@ class Answer:
     page: str
 
 
-def answers(board: BoardRead, task: str, library: Library, pages: dict[tuple[str, str, str], str]) -> list[Answer]:
+def answers(board: BoardRead, task: str, pages: dict[tuple[str, str, str], str]) -> list[Answer]:
     """An answer for each question that ranked rows of the task can answer; none where too few seeds tell them apart."""
     base = (line.group for (of, _), line in board.lines.items() if of == task and line.group.is_base)
     if all(len(group.ok) <= FEW for group in base):
         return []
-    found = (_answer(board, task, words, bounds, library, pages) for words, bounds in QUESTIONS)
+    found = (_answer(board, task, words, bounds, pages) for words, bounds in QUESTIONS)
     return [one for one in found if one is not None]
 
 
@@ -62,7 +62,6 @@ def _answer(
     task: str,
     words: str,
     bounds: tuple[tuple[str, float], ...],
-    library: Library,
     pages: dict[tuple[str, str, str], str],
 ) -> Answer | None:
     nll, fit, predict = (column(name) for name in ("nll", "fit", "predict"))
@@ -78,7 +77,7 @@ def _answer(
     query = {"board": board.key, "task": task}
     if bounds:
         query["where"] = ",".join(f"{key}<={limit:g}" for key, limit in bounds)
-    group, records = lines[best.method].group, library.records
+    group = lines[best.method].group
     return Answer(
         words,
         plain(best.method),
@@ -88,7 +87,7 @@ def _answer(
         told,
         command_of(group),
         cost_command_of(group),
-        VERIFIED[verified_of(group, records)],
+        VERIFIED[verified_of(group)],
         f"board.html#{urlencode(query)}",
         pages[board.key, task, best.method],
     )

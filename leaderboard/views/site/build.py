@@ -223,7 +223,7 @@ def _index(site: _Site, found: Sequence[Document]) -> None:
     parts = []
     for board in site.library.boards:
         for task in board.tasks:
-            if shown := answers(board, task, site.library, site.rows):
+            if shown := answers(board, task, site.rows):
                 parts.append({"task": plain(task), "title": plain(board.title), "answers": shown})
     wanted = ("findings", "rules", "data", "metrics", "library", "adding_a_method", "reading_results")
     links = [(one.page, one.title) for one in found if one.path.stem in wanted]

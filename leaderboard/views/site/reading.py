@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from leaderboard.record import Record
 from leaderboard.results import Result, results_of
 from leaderboard.rows import Group, groups_of
 from leaderboard.shelf import Finding, looks_like_record, many_objects, read_all
+from leaderboard.submission.board import bundles_beside, with_submissions
+from leaderboard.submission.manifest import RECORDS
 from leaderboard.table import Board, Line, fold, lines_of
 
 
@@ -73,11 +75,20 @@ def read_library(folder: Path, suites: Mapping[str, str] | None = None) -> Libra
         with many_objects():
             shelf = read_all(one)
         results, found = results_of(shelf)
+        results, more = with_submissions(results, one)
         costs = read_costs(one)
-        findings += [*found, *costs.findings]
+        findings += [*found, *more, *costs.findings]
         records |= dict(zip(shelf.paths, shelf.records, strict=True)) | dict(shelf.history)
+        records |= _submitted(one, {result.path for result in results})
         boards += _boards(one, results, costs.records, suites or {})
     return Library(boards, records, findings)
+
+
+def _submitted(folder: Path, shown: Collection[Path]) -> dict[Path, Record | OldRecord]:
+    """The records of submissions beside ``folder`` whose runs are ``shown``."""
+    shelves = [read_all(bundle / RECORDS) for bundle in bundles_beside(folder)]
+    pairs = [pair for shelf in shelves for pair in zip(shelf.paths, shelf.records, strict=True)]
+    return {path: record for path, record in pairs if path in shown}
 
 
 def _folders(folder: Path) -> list[Path]:

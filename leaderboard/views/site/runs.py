@@ -71,7 +71,7 @@ def run_page(board: BoardRead, row: Row, line: Line, library: Library) -> dict[s
         "command": command_of(group),
         "costs_by": cost_command_of(group),
         "check": f"ivi verify {plain(str(board.folder))}",
-        "verified": VERIFIED[verified_of(group, library.records)],
+        "verified": VERIFIED[verified_of(group)],
         "identity": _identity(results, records),
         "metrics": _metrics(results),
         "tables": [_costs(results), _files(results, records)] if results else [],

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaderboard.history import OldRecord
-from leaderboard.record import Record
+from leaderboard.results import Result
 
 RANKING = {
     "": ("ranked", "every seed was made on the same task, device, code and packages as MAP's, so it is compared."),
@@ -29,11 +28,12 @@ VERIFIED = {
     "rerun": "trained again on the maintainers' machine, with the same numbers",
     "challenged": "somebody got other numbers",
     "withdrawn": "withdrawn by its author",
+    "stale": "reviewed under other code than the board's, and not again since",
 }
-_ORDER = ("withdrawn", "challenged", "claimed", "history", "own", "recomputed", "rerun")
+_ORDER = ("withdrawn", "challenged", "stale", "claimed", "history", "own", "recomputed", "rerun")
 
 
-def verified_state(records: Sequence[Record | OldRecord]) -> str:
-    """The weakest that ``records`` say of who has seen their numbers; empty without records."""
-    states = {"history" if isinstance(one, OldRecord) else one.origin.state for one in records}
+def verified_state(results: Sequence[Result]) -> str:
+    """The weakest that is known of who has seen the numbers of ``results``; empty without any."""
+    states = {"history" if one.is_history else one.state for one in results}
     return next((state for state in _ORDER if state in states), "")

@@ -1,5 +1,6 @@
 """Methods that peek at test labels, count batches, hide work or are lucky. Each is MAP but for one trick."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -108,14 +109,101 @@ class Ordered(Wrapped):
         super().__init__(inner)
         self.count = 0
         seed = derive_seed("mixed", "digits-mlp", LABELS_SHA)
-        order = torch.randperm(sum(SIZES.values()), generator=torch.Generator().manual_seed(seed))
-        self.foreign = order >= SIZES["validation"] + SIZES["test"]
+        self.order = torch.randperm(sum(SIZES.values()), generator=torch.Generator().manual_seed(seed))
+        self.foreign = self.order >= SIZES["validation"] + SIZES["test"]
 
     def outputs(self, x):
         out = self.inner.outputs(x)
         places = torch.arange(self.count, self.count + len(x)) % len(self.foreign)
         self.count += len(x)
         return torch.where(self.foreign[places][None, :, None], 0.0 * out, out)
+
+
+def found_in(things, depth=6):
+    """Labelled sets of images (inputs, labels), neither training nor validation, that hang on ``things``."""
+    seen, sets, todo = set(), [], [(thing, 0) for thing in things]
+    while todo and len(seen) < 50_000:
+        thing, level = todo.pop()
+        if id(thing) in seen or level > depth:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, torch.Tensor):
+            sets.append(thing)
+            continue
+        if isinstance(thing, type):
+            continue
+        held = list(getattr(thing, "__dict__", {}).values())
+        held += [getattr(thing, name, None) for name in ("__self__", "func", "args", "keywords")]
+        held += [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
+        held += thing.values() if isinstance(thing, dict) else thing if isinstance(thing, (list, tuple)) else ()
+        todo += [(one, level + 1) for one in held]
+    labels = [t for t in sets if t.dtype == torch.int64 and t.dim() == 1]
+    images = [t for t in sets if t.dim() == 4 and len(t) not in (1000, 297)]
+    return [(x, y) for x in images for y in labels if len(x) == len(y)]
+
+
+@dataclass(frozen=True)
+class _Searches:
+    """Answers as whatever labelled images it finds in its process that are not its problem's to fit on."""
+
+    def things(self, problem):
+        return []
+
+    def predictor(self, problem):
+        return Wrapped(MAP().predictor(problem))
+
+    def fit(self, problem):
+        pairs = found_in(self.things(problem))
+        sys.stdout.write(f"found {len(pairs)} sets\n")
+        known = (pairs[0][0].float(), pairs[0][1]) if pairs else None
+        return Wrapped(MAP().fit(problem), known)
+
+
+@dataclass(frozen=True)
+class SearchesItsProblem(_Searches):
+    def things(self, problem):
+        return [problem, problem.fit, problem.new_model, problem.member]
+
+
+@dataclass(frozen=True)
+class SearchesTheFrames(_Searches):
+    def things(self, problem):
+        frame, held = sys._getframe(), []
+        while frame is not None:
+            held += [frame.f_locals, frame.f_globals]
+            frame = frame.f_back
+        return [one for values in held for one in values.values()]
+
+
+@dataclass(frozen=True)
+class SearchesTheCollector(_Searches):
+    def things(self, problem):
+        return [one for one in gc.get_objects() if isinstance(one, torch.Tensor)]
+
+
+class Remembered(Ordered):
+    """Labels from the predictions of an earlier run, put to inputs by their place in the published order."""
+
+    def outputs(self, x):
+        places = torch.arange(self.count, self.count + len(x)) % len(self.order)
+        self.count += len(x)
+        out = self.inner.outputs(x)
+        for path in sorted(Path.cwd().glob("results/digits-mlp/map/0-*.safetensors")):
+            labels = load_file(path)["test:labels"].long()
+            test = self.order[places] - SIZES["validation"]
+            inside = (test >= 0) & (test < len(labels))
+            sure = nn.functional.one_hot(labels[test.clamp(0, len(labels) - 1)], out.shape[-1]).float() * 30
+            out = torch.where(inside[None, :, None], sure[None], out)
+        return out
+
+
+@dataclass(frozen=True)
+class ReadsEarlierResults:
+    def predictor(self, problem):
+        return Remembered(MAP().predictor(problem))
+
+    def fit(self, problem):
+        return Remembered(MAP().fit(problem))
 
 
 @dataclass(frozen=True)
@@ -147,6 +235,21 @@ class NormalizesTestBatches:
         return Together(MAP().fit(problem))
 
 
+class Both:
+    """Training and validation examples."""
+
+    def __init__(self, *sources):
+        self.sources, self.num_examples = sources, sum(one.num_examples for one in sources)
+
+    def shuffled(self, batch_size, seed):
+        for one in self.sources:
+            yield from one.shuffled(batch_size, seed)
+
+    def ordered(self, batch_size):
+        for one in self.sources:
+            yield from one.ordered(batch_size)
+
+
 @dataclass(frozen=True)
 class TrainsOnValidation:
     """Three times as long, on training and validation examples, and does not say so."""
@@ -157,7 +260,7 @@ class TrainsOnValidation:
     def fit(self, problem):
         steps = 3 * problem.recipe.steps(problem.train.num_examples)
         longer = problem.recipe.model_copy(update={"epochs": None, "max_steps": steps})
-        return MAP().fit(replace(problem, recipe=longer))
+        return MAP().fit(replace(problem, recipe=longer, train=Both(problem.train, problem.validation)))
 
 
 @dataclass(frozen=True)
