@@ -27,7 +27,8 @@ class Recipe(BaseModel):
     Exactly one of ``epochs`` and ``max_steps`` is given; ``max_steps = 0`` leaves pretrained weights as they are.
     ``warmup`` is the fraction of all steps over which the learning rate rises linearly. ``clip_norm`` bounds the norm
     of the whole gradient, for every method alike. ``trunk_rate`` is a factor on the learning rate of all layers but the
-    head, for pretrained networks.
+    head, for pretrained networks. ``parametrization``: of initial weights and of how rates depend on a layer's shape:
+    the network's own and one rate for all, or `ivi.MaximalUpdate` (arXiv 2203.03466), with every layer drawn anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +46,7 @@ class Recipe(BaseModel):
     augment: Literal["none", "crop-flip"] = "none"
     precision: Literal["float32", "bfloat16"] = "float32"
     trunk_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    parametrization: Literal["standard", "maximal_update"] = "standard"
 
     @model_validator(mode="after")
     def _one_length(self) -> Recipe:
@@ -55,7 +57,8 @@ class Recipe(BaseModel):
     @model_serializer(mode="wrap")
     def _used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What came later stands in identities only where it is used, so that those of older runs stay."""
-        return {name: value for name, value in handler(self).items() if name != "trunk_rate" or value != 1}
+        later = {"trunk_rate": 1.0, "parametrization": "standard"}
+        return {name: value for name, value in handler(self).items() if name not in later or value != later[name]}
 
     def changed(self, changes: Mapping[str, Any]) -> Recipe:
         """This recipe with some fields changed. One of ``epochs`` and ``max_steps`` takes the place of the other.

@@ -12,9 +12,9 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from baselines import ranks
 from baselines.protocol import Problem, Unsupported
+from baselines.rates import Groups, rated
 from baselines.recipe import Recipe
 
-Groups = list[dict[str, Any]]
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Epoch = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
 
@@ -66,7 +66,7 @@ def train(
         Diverged: the loss became NaN or infinite.
     """
     recipe, total = problem.recipe, problem.recipe.steps(problem.train.num_examples)
-    groups = discriminated(groups or [{"params": list(model.parameters())}], model, recipe)
+    groups = rated(groups or [{"params": list(model.parameters())}], model, recipe, problem.example)
     stepping = optimizer(groups) if optimizer else make_optimizer(recipe, groups)
     check_groups(model, stepping)
     compute_loss = _loss(model, problem, loss, own=optimizer or epoch)
@@ -100,32 +100,6 @@ def _loss(model: nn.Module, problem: Problem, loss: Loss | None, own: object) ->
     if loss or own:
         raise Unsupported("with a loss or an optimizer of its own it is not trained on several devices at once")
     return ranks.SharedOut(model, problem)
-
-
-def discriminated(groups: Groups, model: nn.Module, recipe: Recipe) -> Groups:
-    """``groups`` divided into trunk and head, with the recipe's factor on the learning rates of the trunk as ``rate``.
-
-    The head is what the network names as its classifier, and all that a method has put beside the network.
-
-    Source: Howard & Ruder 2018, arXiv 1801.06146, section 3.2, with two rates.
-
-    Raises:
-        TrainingError: the network does not name its classifier.
-    """
-    if recipe.trunk_rate == 1:
-        return groups
-    net: Any = next((one for one in model.modules() if callable(getattr(one, "get_classifier", None))), None)
-    if net is None:
-        raise TrainingError(f"trunk_rate: {type(model).__name__} does not say what its classifier is")
-    head = {id(p) for p in net.get_classifier().parameters()}
-    trunk = {id(p) for p in net.parameters()} - head
-    found = []
-    for group in groups:
-        params = list(group["params"])
-        slow, fast = ([p for p in params if (id(p) in trunk) is is_slow] for is_slow in (True, False))
-        found += [group | {"params": slow, "rate": recipe.trunk_rate}] if slow else []
-        found += [group | {"params": fast}] if fast else []
-    return found
 
 
 def _closure(

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+import ivi
 from baselines.protocol import BatchSource, Problem
-from baselines.seeds import Seeds
+from baselines.seeds import Seeds, derive_seed
 from benchmarks import models
 from benchmarks.measure.jobs import Setting
 
@@ -52,7 +53,11 @@ def make_problem(setting: Setting, parts: Parts, progress: Callable[[int, int], 
     device, model = torch.device(setting.device), setting.task.model
 
     def make_model(seed: int) -> nn.Module:
-        net = models.create(model, setting.likelihood.outputs, parts.example, seed).to(device)
+        net = models.create(model, setting.likelihood.outputs, parts.example, seed)
+        if setting.task.recipe.parametrization == "maximal_update":
+            drawn = torch.Generator().manual_seed(derive_seed("maximal update", seed))
+            ivi.initialize_(net, ivi.MaximalUpdate(), drawn, parts.example.cpu())
+        net = net.to(device)
         # Channels last is what convolutions and pooling are fastest in.
         return net.to(memory_format=torch.channels_last) if parts.example.dim() == 4 else net
 

@@ -147,6 +147,8 @@ class Task(_Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Task:
+        if self.model.pretrained and self.recipe.parametrization != "standard":
+            raise ValueError("maximal_update draws every weight anew: leave pretrained out of [model]")
         if self.model.frozen and (self.recipe.augment != "none" or self.recipe.trunk_rate != 1):
             raise ValueError("a frozen trunk sees each picture once: leave augment and trunk_rate out of [recipe]")
         return self

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from baselines.ivon import IVON
 from baselines.map import MAP
 from baselines.names import UserError
+from baselines.protocol import Unsupported
 from baselines.recipe import Recipe
 from baselines.seeds import derive_seed
 from baselines.sgld import SGLD
@@ -259,7 +260,7 @@ def test_every_optimizer_of_the_baselines_heeds_the_rate_of_the_trunk():
 
 
 def test_a_network_that_names_no_classifier_has_no_trunk():
-    with pytest.raises(TrainingError, match="Conv does not say what its classifier is"):
+    with pytest.raises(Unsupported, match="Conv does not say what its classifier is"):
         MAP().fit(problem(network=Conv, trunk_rate=0.1))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,17 @@ import torch
 from commands import ivi, ivi_apart, of, shas
 from PIL import Image
 
+from baselines.spec import parse
 from benchmarks import data
 from benchmarks.data.sealed import read_fit, read_inputs
 from benchmarks.data.truth import read_truth
+from benchmarks.measure.environment import Stack
+from benchmarks.nodes import setting_of
 from benchmarks.prepare import prepare
-from benchmarks.runs import task_identity
-from benchmarks.suite import HERE, TaskShift, load_task
+from benchmarks.problem import make_problem
+from benchmarks.runs import Run, task_identity
+from benchmarks.sealing import open_fitting
+from benchmarks.suite import HERE, Task, TaskShift, load_task
 
 TASK = HERE / "tasks" / "digits-mlp.toml"
 
@@ -132,3 +138,32 @@ def test_sealed_data_that_were_changed_are_not_predicted(tmp_path, made, tiny):
     done = ivi_apart(*arguments, cwd=tmp_path, code=1, **places)
     assert "its content is not what was written" in done.stdout
     assert of(tmp_path / "results", "map")["status"] == "failed" and os.path.exists(copy)
+
+
+def test_a_task_under_maximal_update_draws_every_layer_anew_and_the_same_for_every_method():
+    plain, drawn = (network_of(recipe) for recipe in ("standard", "maximal_update"))
+    layers = [one for one in drawn().modules() if isinstance(one, torch.nn.Linear)]
+    stds = [layer.weight.std().item() * layer.weight.shape[1] ** 0.5 for layer in layers]
+    assert stds[:-1] == pytest.approx([1.0] * (len(layers) - 1), rel=0.15)
+    assert stds[-1] == pytest.approx(layers[-1].weight.shape[1] ** -0.5, rel=0.15)
+    same, other = drawn().state_dict(), plain().state_dict()
+    assert all(torch.equal(one, same[name]) for name, one in drawn().state_dict().items())
+    assert not any(torch.equal(layer.weight, one) for layer in layers for one in other.values())
+    assert not torch.equal(next(drawn().parameters()), next(drawn(1).parameters()))
+
+
+def network_of(parametrization):
+    """(member) -> the untrained network of the digits' task."""
+    task = load_task("digits-mlp")
+    task = task.model_copy(update={"recipe": task.recipe.changed({"parametrization": parametrization})})
+    setting = setting_of(Run(task, prepare(task), parse("map"), 0), Stack.now(), 1)
+    given = make_problem(setting, open_fitting(setting, torch.device("cpu"), task.recipe))
+    return lambda member=0: given.member(member).new_model()
+
+
+def test_pretrained_weights_and_maximal_update_exclude_each_other():
+    text = (HERE / "tasks" / "digits-mlp.toml").read_text()
+    given = tomllib.loads(text)
+    given["model"]["pretrained"], given["recipe"]["parametrization"] = "hub", "maximal_update"
+    with pytest.raises(ValueError, match="draws every weight anew"):
+        Task.model_validate(given)
