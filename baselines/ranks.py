@@ -8,15 +8,18 @@ whole batches but for the order in which numbers are added. Everything else a ra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.parallel import DistributedDataParallel
+from torch.overrides import TorchFunctionMode
 
 from baselines.protocol import Problem, Unsupported
 
@@ -56,6 +59,59 @@ def joined(meeting: Path, rank: int, ranks: int, device: torch.device, limit: fl
         distributed.destroy_process_group()
 
 
+class WholeBatches(TorchFunctionMode):
+    """Within it, batch normalization in training takes mean and variance over the parts of all ranks."""
+
+    def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return (_batch_norm if func is F.batch_norm else func)(*args, **kwargs)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over ranks, whose gradient is the sum of the ranks' gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _Sum.forward(ctx, gradient.contiguous())
+
+
+def _sum(x: Tensor) -> Tensor:
+    return _Sum.apply(x)  # type: ignore[return-value]  # the stubs say Any or None
+
+
+def _batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`torch.nn.functional.batch_norm` of a batch that lies in equal parts on several ranks."""
+    if not training:
+        return F.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    over, ranks = [0, *range(2, input.dim())], distributed.get_world_size()
+    shape = [1, -1, *[1] * (input.dim() - 2)]
+    x = input if input.itemsize > 2 else input.float()
+    mean = _sum(x.mean(over)) / ranks
+    var = _sum((x - mean.view(shape)).square().mean(over)) / ranks
+    if running_mean is not None and running_var is not None:
+        number = ranks * input.numel() // input.shape[1]
+        running_mean.lerp_(mean.detach().to(running_mean), momentum)
+        running_var.lerp_((var.detach() * number / (number - 1)).to(running_var), momentum)
+    scale = (var + eps).rsqrt() * (1 if weight is None else weight)
+    shift = (0 if bias is None else bias) - mean * scale
+    return (x * scale.view(shape) + shift.view(shape)).to(input.dtype)
+
+
 class SharedOut:
     """The likelihood's loss of a rank's part of a batch, whose gradient is the average over ranks.
 
@@ -68,20 +124,21 @@ class SharedOut:
     def __init__(self, model: nn.Module, problem: Problem) -> None:
         name = type(model).__name__
         for place, module in model.named_modules():
-            if isinstance(module, _NormBase):
-                raise Unsupported(
-                    f"{name} normalizes over batches in {place}: parts of a batch on several devices are not the batch"
-                )
+            if isinstance(module, _NormBase) and not isinstance(module, _BatchNorm) and module.track_running_stats:
+                raise Unsupported(f"{name}'s {place} keeps statistics of batches, of which each device sees a part")
         self.problem, self.ranks, self.rank = problem, distributed.get_world_size(), distributed.get_rank()
         self._name, self._tried = name, False
-        self._net = DistributedDataParallel(model, [problem.device] if problem.device.type == "cuda" else None)
+        devices = [problem.device] if problem.device.type == "cuda" else None
+        self._net = DistributedDataParallel(model, devices)
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """The loss of the batch, nats; its gradient is that of this rank's part until ranks have been averaged."""
         if len(x) % self.ranks:
             raise Unsupported(f"a batch of {len(x)} has no {self.ranks} equal parts, one for each device")
         before = None if self._tried else self._noise()
-        loss = self.problem.likelihood.loss(self._net(x.chunk(self.ranks)[self.rank]), y.chunk(self.ranks)[self.rank])
+        part, labels = (whole.chunk(self.ranks)[self.rank] for whole in (x, y))
+        with WholeBatches():
+            loss = self.problem.likelihood.loss(self._net(part), labels)
         if before is not None and not torch.equal(before, self._noise()):
             raise Unsupported(
                 f"{self._name} draws random numbers while it is trained: parts of a batch would share them"

@@ -16,7 +16,7 @@ from benchmarks.executors import chosen
 from benchmarks.executors.chosen import Place
 from benchmarks.executors.devices import AT_ONCE, Devices
 from benchmarks.machine import cores, memory_of
-from benchmarks.measure.jobs import Answers, Failure, FitJob, Fitted, Job, PredictJob
+from benchmarks.measure.jobs import Answers, Failure, FitJob, Fitted, PredictJob
 from benchmarks.measure.process import end_all
 
 
@@ -44,7 +44,7 @@ def opened(options: Options, place: Place) -> LocalExecutor:
         if options.ranks > len(devices.free):
             raise UserError(f"--ranks {options.ranks}: --device {place.device} is {len(devices.free)} device(s) here")
         most = min(cores(), options.per_device * len(devices.free))
-    return LocalExecutor(place.workers or most, devices, options.ranks)
+    return LocalExecutor(place.workers or most, devices, options.ranks, place.say)
 
 
 class LocalExecutor(ThreadPoolExecutor):
@@ -53,17 +53,24 @@ class LocalExecutor(ThreadPoolExecutor):
     Args:
         workers: jobs at a time.
         devices: that they are shared out to; without any, jobs run where they say.
-        ranks: devices, or processes on a CPU, that one fit is shared out to.
+        ranks: devices, or processes on a CPU, that one fit is shared out to; a fit that cannot be is made on one.
+        say: told which.
 
     Attributes:
         reports: (job, phase, done, total), put there while jobs go on.
         at_once, threads: `chosen.JobExecutor`.
     """
 
-    def __init__(self, workers: int, devices: Devices | None = None, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        workers: int,
+        devices: Devices | None = None,
+        ranks: int = 1,
+        say: Callable[[str], None] = lambda words: None,
+    ) -> None:
         super().__init__(workers, thread_name_prefix="ivi")
         self.at_once, self.threads = workers, cores()
-        self.devices, self.ranks = devices or Devices({}), ranks
+        self.devices, self.ranks, self.say = devices or Devices({}), ranks, say
         self.reports: SimpleQueue[tuple[Any, str, int, int]] = SimpleQueue()
 
     def submit(self, function: Callable[..., Any], job: Any, /) -> Future:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -74,6 +81,13 @@ class LocalExecutor(ThreadPoolExecutor):
         if not isinstance(job, FitJob | PredictJob):
             return function(job, report)
         ranks = self.ranks if isinstance(job, FitJob) else 1
+        outcome = self._made(function, job, report, ranks)
+        if ranks > 1 and isinstance(outcome, Failure) and outcome.status == "skipped":
+            self.say(f"{job.setting.task.name} · {job.setting.method.label}, on one device: {outcome.reason}")
+            return self._made(function, job, report, 1)
+        return outcome
+
+    def _made(self, function: Callable[..., Any], job: FitJob | PredictJob, report: Any, ranks: int) -> Any:
         if not self.devices.free:
             return function(on(job, (job.setting.device,) * ranks), report)
         kind = (type(job), job.setting.task.name, job.setting.method.label)
@@ -99,7 +113,7 @@ class LocalExecutor(ThreadPoolExecutor):
         self.shutdown(wait=True)
 
 
-def on(job: Job, devices: tuple[str, ...]) -> Job:
+def on(job: FitJob | PredictJob, devices: tuple[str, ...]) -> FitJob | PredictJob:
     """``job`` on ``devices``, of which its own process has the first."""
     setting = replace(job.setting, device=devices[0])
     if isinstance(job, FitJob):

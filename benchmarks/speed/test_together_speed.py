@@ -20,9 +20,7 @@ from benchmarks.suite import load_task
 ROUNDS = 5
 
 
-@pytest.mark.parametrize(
-    ("name", "steps"), [("mnist5k-lenet5", 40), ("diabetes-mlp", 150), ("diamonds-resnet", 80), ("digits-cnn", 6)]
-)
+@pytest.mark.parametrize(("name", "steps"), [("mnist5k-lenet5", 40), ("diabetes-mlp", 150), ("digits-cnn", 6)])
 def test_five_members_together_against_one_after_the_other(benchmark, name, steps):
     torch.set_num_threads(1)
     task = load_task(name)

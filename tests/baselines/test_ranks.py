@@ -4,11 +4,13 @@ import json
 import multiprocessing
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 import torch
-from problems import CPU, Plain, problem
+from problems import CPU, Conv, Dense, Plain, problem
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from baselines.deep_ensemble import DeepEnsemble
 from baselines.implicit_vi import ImplicitVI
@@ -34,13 +36,28 @@ class Noting(Categorical):
         return found
 
 
-class Double(Plain):
-    def __init__(self, outputs):
-        super().__init__(outputs)
+class Wide:
+    """A network in float64."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
         self.double()
 
     def forward(self, x):
         return super().forward(x.double())
+
+
+class WidePlain(Wide, Plain):
+    pass
+
+
+class WideDense(Wide, Dense):
+    pass
+
+
+class WideConv(Wide, Conv):
+    def __init__(self, outputs):
+        super().__init__(outputs, partial(nn.BatchNorm2d, affine=False))
 
 
 def as_rank(rank, folder, method, given):
@@ -53,7 +70,10 @@ def as_rank(rank, folder, method, given):
         (folder / f"{rank}.json").write_text(json.dumps(str(error)))
         return
     losses = torch.tensor(given.likelihood.losses, dtype=torch.float64)
-    save_file({f"state {name}": p for name, p in fitted.state_dict().items()} | {"losses": losses}, folder / f"{rank}")
+    save_file(
+        {f"state {name}": p.contiguous() for name, p in fitted.state_dict().items()} | {"losses": losses},
+        folder / f"{rank}",
+    )
 
 
 def by_two(folder, method, given):
@@ -70,12 +90,12 @@ def by_two(folder, method, given):
 
 
 @pytest.mark.parametrize(
-    "recipe",
-    [{"clip_norm": 0.5, "max_steps": 30}, {"clip_norm": 0.5, "max_steps": 30, "optimizer": "adamw", "lr": 5e-3}],
-    ids=["sgd", "adamw"],
+    ("network", "recipe"),
+    [(WidePlain, {}), (WidePlain, {"optimizer": "adamw", "lr": 5e-3}), (WideDense, {}), (WideConv, {})],
+    ids=["sgd", "adamw", "batch normalization", "of pictures"],
 )
-def test_two_processes_have_the_loss_curve_and_the_weights_of_one_with_the_same_global_batch(tmp_path, recipe):
-    given = problem(network=Double, **recipe)
+def test_two_processes_have_the_loss_curve_and_the_weights_of_one_with_the_same_global_batch(tmp_path, network, recipe):
+    given = problem(network=network, clip_norm=0.5, max_steps=30, **recipe)
     alone = replace(given, likelihood=Noting(given.likelihood.outputs, losses=[]))
     fitted = alone.fit(MAP()).state_dict()
     first, second = by_two(tmp_path, MAP(), given)
@@ -87,6 +107,15 @@ def test_two_processes_have_the_loss_curve_and_the_weights_of_one_with_the_same_
         assert torch.allclose(first[f"state {name}"], p, rtol=1e-8, atol=1e-10), name
 
 
+class Keeping(Plain):
+    def __init__(self, outputs):
+        super().__init__(outputs)
+        self.norm = nn.InstanceNorm2d(1, track_running_stats=True)
+
+    def forward(self, x):
+        return super().forward(self.norm(x))
+
+
 @pytest.mark.parametrize(
     ("method", "network", "recipe", "message"),
     [
@@ -94,7 +123,7 @@ def test_two_processes_have_the_loss_curve_and_the_weights_of_one_with_the_same_
         (Mixup(), "plain", {}, "a loss or an optimizer of its own"),
         (DeepEnsemble(2, together=True), "plain", {}, "a loss or an optimizer of its own"),
         (MCDropout(placement="head"), "plain", {}, "draws random numbers while it is trained"),
-        (MAP(), "dense", {}, r"Dense normalizes over batches in hidden\.2"),
+        (MAP(), Keeping, {}, r"Keeping's norm keeps statistics of batches"),
         (MAP(), "plain", {"batch_size": 15}, "a batch of 15 has no 2 equal parts"),
     ],
 )

@@ -147,6 +147,22 @@ def test_cuda_means_every_gpu_and_an_index_that_one(three_gpus):
         chosen_device("cuda:3")
 
 
+def test_a_fit_that_cannot_be_shared_out_is_made_on_one_device_and_nothing_else_is_made_twice():
+    given = []
+
+    def world(job, report):
+        given.append(job.ranks)
+        method = job.setting.method.name
+        refused = method == "laplace" or (method == "implicit_vi" and job.ranks)
+        return Failure("skipped", "Unsupported") if refused else Fitted(b"", 1.0, 1, 0, (), {}, {})
+
+    with LocalExecutor(1, Devices({"cuda:0": 8 * GIB, "cuda:1": 8 * GIB}), ranks=2) as executor:
+        ends = [executor.submit(world, FitJob(setting(name))).result() for name in ("map", "implicit_vi", "laplace")]
+    both = ("cuda:0", "cuda:1")
+    assert given == [both, both, (), both, ()]
+    assert [type(one) for one in ends] == [Fitted, Fitted, Failure]
+
+
 def test_more_ranks_than_devices_are_refused(three_gpus):
     with pytest.raises(UserError, match=r"--ranks 4: --device cuda is 3 device\(s\) here"):
         opened(Options(ranks=4), Place(Path(), None, "cuda"))
@@ -155,14 +171,16 @@ def test_more_ranks_than_devices_are_refused(three_gpus):
 
 
 @pytest.mark.slow
-def test_a_fit_by_two_processes_is_that_of_one_but_for_rounding_and_says_so():
+def test_a_fit_by_two_processes_is_that_of_one_but_for_rounding_and_one_that_cannot_be_is_made_by_one():
     task = load_task("diabetes-mlp")
     task = task.model_copy(update={"recipe": task.recipe.changed({"epochs": 1})})
     job = FitJob(setting_of(Run(task, prepare(task), parse("map"), 0), Stack.now(), 1), whole=False)
-    with LocalExecutor(1) as alone, LocalExecutor(1, ranks=2) as two:
+    said = []
+    with LocalExecutor(1) as alone, LocalExecutor(1, ranks=2, say=said.append) as two:
         one, both = alone.submit(measure, job).result(), two.submit(measure, job).result()
-        refused = two.submit(measure, replace(job, setting=replace(job.setting, method=parse("implicit_vi")))).result()
-    assert (one.machine["ranks"], both.machine["ranks"]) == (1, 2)
+        noisy = replace(job, setting=replace(job.setting, method=parse("implicit_vi")))
+        refused = two.submit(measure, noisy).result()
+    assert [found.machine["ranks"] for found in (one, both, refused)] == [1, 2, 1]
     states = [load(found.state) for found in (one, both)]
     assert all(torch.allclose(states[1][name], value, atol=1e-5) for name, value in states[0].items())
-    assert refused.status == "skipped" and "several devices" in refused.reason
+    assert len(said) == 1 and "implicit_vi, on one device" in said[0] and "loss or an optimizer of its own" in said[0]
