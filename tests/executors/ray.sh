@@ -4,7 +4,7 @@
 set -eu
 what=$1 folder=$2
 port=${RAY_TEST_PORT:-6479}
-export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 # else its workers stand back behind all others
+export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 RAY_raylet_start_wait_time_s=600 # else its workers stand back behind all others
 
 node() { # NAME ARGUMENTS...: one node with one core, which ends with the process whose number is in NAME.pid
     name=$1
