@@ -88,7 +88,8 @@ def main(name="local", count="200", seconds="5"):
             took = time.perf_counter() - start
         ideal = int(count) * float(seconds) / WORKERS
         print(
-            f"{name}: {count} runs of {seconds} s on {WORKERS} workers: {took:.1f} s, {100 * (took / ideal - 1):.2f} % over"
+            f"{name}: {count} runs of {seconds} s on {WORKERS} workers: {took:.1f} s, "
+            f"{100 * (took / ideal - 1):.2f} % over"
         )
         print(f"the driver took {time.process_time() - cpu:.1f} s of processor time; load {os.getloadavg()}")
 
