@@ -4,15 +4,18 @@
 set -eu
 what=$1 folder=$2
 port=${RAY_TEST_PORT:-6479}
+# Ports of a node's parts are named: for one that it may choose, a node waits 15 s and then gives up.
 export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 RAY_raylet_start_wait_time_s=600 # else its workers stand back behind all others
 
 node() { # NAME ARGUMENTS...: one node with one core, which ends with the process whose number is in NAME.pid
     name=$1
     shift
     mkdir -p "$folder/$name"
+    case $name in head) first=$((port + 10)) ;; second) first=$((port + 20)) ;; *) first=$((port + 30)) ;; esac
     IVI_CACHE=$folder/$name/cache setsid ray start --block --num-cpus 1 --node-ip-address 127.0.0.1 \
         --object-store-memory 100000000 --disable-usage-stats --min-worker-port 0 --max-worker-port 0 \
-        --dashboard-agent-listen-port 0 "$@" >"$folder/$name/log" 2>&1 &
+        --dashboard-agent-listen-port $((first + 1)) --dashboard-agent-grpc-port $((first + 2)) \
+        --metrics-export-port $((first + 3)) --runtime-env-agent-port $((first + 4)) "$@" >"$folder/$name/log" 2>&1 &
     echo $! >"$folder/$name.pid"
 }
 
