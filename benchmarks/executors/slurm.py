@@ -95,10 +95,10 @@ class SlurmExecutor(Executor):
 
     def submit(self, function: Any, job: Any, /) -> Future:  # pyright: ignore[reportIncompatibleMethodOverride]
         """``measure(job)`` by a worker: ``function`` is that, there as here."""
-        if self._error is not None:
-            raise self._error
         key, future = self.spool.put(job), Future()
         with self._lock:
+            if self._error is not None:
+                raise self._error
             known = self._open.setdefault(key, future)
             if known is future:
                 order = self._orders.setdefault(key, len(self._orders))
