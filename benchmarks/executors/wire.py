@@ -120,4 +120,6 @@ def _spec_words(spec: MethodSpec) -> dict[str, Any]:
 
 
 def _spec(words: dict[str, Any]) -> MethodSpec:
-    return MethodSpec(**words | {"nested": {key: _spec(one) for key, one in words.pop("nested").items()}})
+    nested = {key: _spec(one) for key, one in words["nested"].items()}
+    values: dict[str, Any] = words | {"nested": nested}
+    return MethodSpec(**values)
