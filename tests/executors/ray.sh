@@ -1,11 +1,11 @@
 #!/bin/sh
-# A real Ray cluster of three nodes on loopback, for tests: `ray.sh up FOLDER`, `ray.sh down FOLDER`, `ray.sh again FOLDER NODE`. Each node has a
-# cache of its own. Wants `ray` in the PATH, and PYTHONPATH as its nodes are to have it.
+# A real Ray cluster of three nodes on loopback, for tests: `ray.sh up FOLDER`, `ray.sh down FOLDER`, and
+# `ray.sh again FOLDER NODE` for one that was lost. Each node has a cache of its own. Wants `ray` in the PATH, and PYTHONPATH as its nodes are to have it.
 set -eu
 what=$1 folder=$2
 port=${RAY_TEST_PORT:-6479}
-# Ports of a node's parts are named: for one that it may choose, a node waits 15 s and then gives up.
-export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=${RAY_worker_niceness:-0} RAY_raylet_start_wait_time_s=90 # else its workers stand back behind all others
+# Workers would stand back behind all others. Ports of a node's parts are named: for one that it may choose, a node waits 15 s and then gives up.
+export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=${RAY_worker_niceness:-0} RAY_raylet_start_wait_time_s=90
 
 node() { # NAME ARGUMENTS...: one node with one core, which ends with the process whose number is in NAME.pid
     name=$1
