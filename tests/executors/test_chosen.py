@@ -30,7 +30,7 @@ def test_times_are_read_as_sbatch_reads_them(text, minutes):
     [
         ("slrum", (), "unknown executor 'slrum': did you mean 'slurm'?"),
         ("slurm", ("--partitoin", "x"), "unknown option of executor slurm 'partitoin': did you mean 'partition'?"),
-        ("local", ("--array", "2"), "unknown option of executor local 'array'"),
+        ("local", ("--sedes", "2"), "unknown option of executor local 'sedes': did you mean 'seeds'?"),
         ("slurm", ("--time", "soon"), "time"),
         ("slurm", ("--array", "0"), "greater than 0, not '0'"),
         ("slurm", ("--array",), "--array"),
@@ -40,7 +40,7 @@ def test_times_are_read_as_sbatch_reads_them(text, minutes):
 )
 def test_what_is_wrong_is_said_in_a_line(on, arguments, said):
     with pytest.raises(UserError) as error:
-        chosen(on, arguments)
+        chosen(on, arguments, ["seeds", "methods"])
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
