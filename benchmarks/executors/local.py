@@ -30,7 +30,7 @@ class LocalExecutor(ThreadPoolExecutor):
 
     def __init__(self, workers: int) -> None:
         super().__init__(workers, thread_name_prefix="ivi")
-        self.at_once, self.threads = workers, cores()
+        self.at_once, self.threads = 2 * workers, cores()  # so that none waits while the driver scores and keeps
         self.reports: SimpleQueue[tuple[Any, str, int, int]] = SimpleQueue()
 
     def submit(self, function: Callable[..., Any], job: Any, /) -> Future:  # pyright: ignore[reportIncompatibleMethodOverride]

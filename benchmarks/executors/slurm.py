@@ -102,8 +102,7 @@ class SlurmExecutor(Executor):
             known = self._open.setdefault(key, future)
             if known is future:
                 order = self._orders.setdefault(key, len(self._orders))
-                # In this order: what a worker has is first there, then done.
-                if not any(one.key == key for one in self.spool.taken()) and key not in self.spool.done():
+                if not self.spool.has(key):
                     self.spool.enqueue(key, order)
         return known
 
@@ -188,7 +187,8 @@ class SlurmExecutor(Executor):
         status = ENDS.get(state, "killed")
         own = status == "out_of_memory" or (status == "timed_out" and taken.nth == 1)
         if not own and taken.lost < self.options.retries:
-            self.spool.give_back(taken)
+            with self._lock:  # else it could be put in once more meanwhile
+                self.spool.give_back(taken)
             return
         self.spool.release(taken)
         job = base_of(taken.worker)

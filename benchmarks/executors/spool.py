@@ -106,6 +106,14 @@ class Spool:
         """Let a job wait."""
         (self.folder / "queue" / f"{order:07d}-{key}.{lost}").touch()
 
+    def has(self, key: str) -> bool:
+        """Whether a job waits, is being done, or was; looked for in the order in which it moves."""
+        return (
+            any(_split(name)[1] == key for name in _names(self.folder / "queue"))
+            or any(one.key == key for one in self.taken())
+            or key in self.done()
+        )
+
     def take(self, worker: str, nth: int) -> tuple[Taken, Job] | None:
         """The first job that waits; None if none does. Whoever loses a race for one tries the next."""
         for name in sorted(_names(self.folder / "queue")):

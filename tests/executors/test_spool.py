@@ -97,6 +97,22 @@ def test_a_job_whose_worker_was_lost_waits_again_and_knows_it(setting, spool):
     assert (again.key, again.lost, spool.waiting()) == (key, 1, 0)
 
 
+def test_a_job_is_known_wherever_it_is(setting, spool):
+    key = spool.put(SearchJob(setting))
+    assert not spool.has(key)
+    spool.enqueue(key, 0)
+    assert spool.has(key)
+    taken, _ = spool.take("1_0r0", 1)
+    assert spool.has(key)
+    spool.give_back(taken)
+    assert spool.has(key)
+    taken, _ = spool.take("1_0r0", 1)
+    spool.finish(taken, FITTED)
+    assert spool.has(key)
+    spool.forget(key)
+    assert not spool.has(key)
+
+
 def finished(spool, setting, outcome):
     spool.enqueue(spool.put(SearchJob(setting)), 0)
     taken, _ = spool.take("1_0r0", 1)
