@@ -7,6 +7,7 @@ the evaluation sets never leaves the driver.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -76,7 +77,7 @@ def opened(options: Options, place: Place) -> RayExecutor:
         os.environ.setdefault(name, "0")
     here = {} if options.address else {"num_cpus": place.workers, "include_dashboard": False}
     try:
-        ray.init(address=options.address, log_to_driver=False, logging_level="error", **here)
+        ray.init(address=options.address, log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, ValueError, RuntimeError) as error:
         said = str(error).strip().partition("\n")[0]
         raise UserError(f"--on ray: no cluster at {options.address or 'this machine'}: {said}") from None
@@ -101,7 +102,7 @@ class RayExecutor(Executor):
         self._task = ray.remote(
             num_cpus=options.cpus,
             num_gpus=gpus,
-            resources=options.resources or None,
+            resources=options.resources,
             max_retries=options.retries,
         )(on_node)
         self._data: dict[Path, Data] = {}

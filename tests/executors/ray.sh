@@ -1,6 +1,6 @@
 #!/bin/sh
 # A real Ray cluster of three nodes on loopback, for tests: `ray.sh up FOLDER`, `ray.sh down FOLDER`, and
-# `ray.sh again FOLDER NODE` for one that was lost. Each node has a cache of its own. Wants `ray` in the PATH, and PYTHONPATH as its nodes are to have it.
+# `ray.sh again FOLDER NODE` for one that was lost. Each node has a cache of its own. It wants `ray` in the PATH, and PYTHONPATH as its nodes are to have it.
 set -eu
 what=$1 folder=$2
 port=${RAY_TEST_PORT:-6479}
