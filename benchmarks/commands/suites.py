@@ -101,7 +101,7 @@ def run(
 
     if suite.startswith("-"):
         raise UserError(f"no option {suite} before the suite: name the suite first, what belongs to --on after it")
-    where = chosen_executor(on, context.args)
+    where = chosen_executor(on, context.args, [str(one.name) for one in context.command.params])
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be at least 1, not {jobs}")
     if not limit > 0:

@@ -102,8 +102,10 @@ def status(folder: Path) -> list[str]:
     return [line for module in modules if hasattr(module, "status") for line in module.status(folder)]
 
 
-def chosen(on: str, arguments: Sequence[str] = ()) -> Chosen:
+def chosen(on: str, arguments: Sequence[str] = (), others: Sequence[str] = ()) -> Chosen:
     """What ``--on NAME-OR-PROFILE.toml --key value ...`` means; the command line outdoes the profile.
+
+    ``others``: options of the command itself, one of which may have been misspelt.
 
     Raises:
         UserError: there is no such executor, or it has no such option, or not with that value.
@@ -115,7 +117,9 @@ def chosen(on: str, arguments: Sequence[str] = ()) -> Chosen:
     module, given = module_of(name), profile | _pairs(arguments)
     for key in given:
         if key not in module.Options.model_fields:
-            raise UserError(f"--on {on}: {unknown(f'option of executor {name}', key, module.Options.model_fields)}")
+            raise UserError(
+                f"--on {on}: {unknown(f'option of executor {name}', key, [*module.Options.model_fields, *others])}"
+            )
     try:
         return Chosen(name, module.Options(**given).model_dump())
     except ValidationError as error:

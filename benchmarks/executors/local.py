@@ -69,7 +69,8 @@ class LocalExecutor(ThreadPoolExecutor):
         say: Callable[[str], None] = lambda words: None,
     ) -> None:
         super().__init__(workers, thread_name_prefix="ivi")
-        self.at_once, self.threads = workers, cores()
+        # Twice as many as work, so that none waits while the driver scores and keeps.
+        self.at_once, self.threads = 2 * workers, cores()
         self.devices, self.ranks, self.say = devices or Devices({}), ranks, say
         self.reports: SimpleQueue[tuple[Any, str, int, int]] = SimpleQueue()
 

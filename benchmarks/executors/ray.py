@@ -7,7 +7,9 @@ the evaluation sets never leaves the driver.
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +27,7 @@ from benchmarks.executors.chosen import Place
 from benchmarks.executors.worker import bare_main, placed
 from benchmarks.machine import cache_folder
 from benchmarks.measure.jobs import Failure, FitJob, Job, PredictJob, SearchJob
-from benchmarks.measure.run import Outcome, measure
+from benchmarks.measure.run import Outcome
 from leaderboard.identity import digest
 from leaderboard.store import write_once
 
@@ -75,7 +77,7 @@ def opened(options: Options, place: Place) -> RayExecutor:
         os.environ.setdefault(name, "0")
     here = {} if options.address else {"num_cpus": place.workers, "include_dashboard": False}
     try:
-        ray.init(address=options.address, log_to_driver=False, logging_level="error", **here)
+        ray.init(address=options.address, log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, ValueError, RuntimeError) as error:
         said = str(error).strip().partition("\n")[0]
         raise UserError(f"--on ray: no cluster at {options.address or 'this machine'}: {said}") from None
@@ -100,7 +102,7 @@ class RayExecutor(Executor):
         self._task = ray.remote(
             num_cpus=options.cpus,
             num_gpus=gpus,
-            resources=options.resources or None,
+            resources=options.resources,
             max_retries=options.retries,
         )(on_node)
         self._data: dict[Path, Data] = {}
@@ -109,12 +111,12 @@ class RayExecutor(Executor):
         return self
 
     def submit(self, function: Any, job: Any, /) -> Future:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """``measure(job)`` on some node: ``function`` is that, there as here."""
+        """``function(job)`` on some node, which must be able to import it."""
         folder = job.setting.data
         if folder not in self._data:
             self._data[folder] = sealed(folder)
         future: Future = Future()
-        task = self._task.remote(job, self._data[folder])
+        task = self._task.remote(function, job, self._data[folder])
         task.future().add_done_callback(lambda ended: self._ended(future, ended))
         return future
 
@@ -149,8 +151,8 @@ def sealed(folder: Path) -> Data:
     return Data(key, words, {name: ray.put(data) for name, data in files.items()})
 
 
-def on_node(job: Job, data: Data) -> Outcome:
-    """Do a job on the node that this is called on."""
+def on_node(function: Callable[[Job], Outcome], job: Job, data: Data) -> Outcome:
+    """``function(job)`` on the node that this is called on."""
     import ray
 
     bare_main()
@@ -165,4 +167,4 @@ def on_node(job: Job, data: Data) -> Outcome:
         write_once(folder / "manifest.json", data.manifest, replace=True)
     there = replace(job, setting=replace(job.setting, data=folder))
     node = ray.get_runtime_context().get_node_id()[:8]
-    return placed(measure(there), f"Ray node {node}")
+    return placed(function(there), f"Ray node {node}")

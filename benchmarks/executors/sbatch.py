@@ -72,6 +72,7 @@ def send(options: JobOptions, device: str, root: Path, count: int) -> str:
         UserError: Slurm does not take it.
     """
     import submitit
+    from submitit.core.utils import FailedJobError
 
     os.environ["PYTHONSAFEPATH"] = "1"  # else a worker imports a folder `benchmarks` of wherever this was started
     executor = submitit.SlurmExecutor(folder=root / LOGS)
@@ -86,7 +87,7 @@ def send(options: JobOptions, device: str, root: Path, count: int) -> str:
     work = partial(serve, worker=slurm_worker, idle=options.idle)
     try:
         job = executor.map_array(work, [str(root)] * count)[0]
-    except submitit.core.utils.FailedJobError as error:
+    except FailedJobError as error:
         said = str(error).strip().splitlines()
         raise UserError(f"--on slurm: sbatch: {said[-1] if said else 'refused'}") from None
     return job.job_id.partition("_")[0]

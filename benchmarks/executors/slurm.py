@@ -7,7 +7,6 @@ workers finish what waits, and the next `ivi run` finds their outcomes, and thos
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 import time
 from concurrent.futures import Executor, Future
@@ -30,6 +29,8 @@ ENDS: dict[str, Status] = {"TIMEOUT": "timed_out", "DEADLINE": "timed_out", "OUT
 """What Slurm's word for the end of a worker means for the run that it had; any other: killed."""
 PATIENCE = 15.0
 """Seconds that workers may take to end when all is done."""
+WAITING = 512
+"""Jobs that workers have or that wait for them, at a time: each lies there with the states that it builds on."""
 BARREN = 3
 """Arrays in a row that may end before any of their workers takes a job."""
 
@@ -77,14 +78,14 @@ class SlurmExecutor(Executor):
     def __init__(self, options: Options, place: Place) -> None:
         self.options, self.place = options, place
         self.reports: SimpleQueue[tuple[Any, str, int, int]] = SimpleQueue()
-        self.at_once, self.threads = sys.maxsize, options.cpus
+        self.at_once, self.threads = WAITING, options.cpus
         self.root = place.folder.absolute() / FOLDER
         self.spool = Spool(self.root)
         self._open: dict[str, Future] = {}
         self._orders: dict[str, int] = {}
         self._lock, self._over = threading.Lock(), threading.Event()
-        self._dead: dict[str, str] = {}
         self._barren = 0
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._look_after, daemon=True)
 
     def __enter__(self) -> SlurmExecutor:
@@ -96,10 +97,12 @@ class SlurmExecutor(Executor):
         """``measure(job)`` by a worker: ``function`` is that, there as here."""
         key, future = self.spool.put(job), Future()
         with self._lock:
+            if self._error is not None:
+                raise self._error
             known = self._open.setdefault(key, future)
             if known is future:
                 order = self._orders.setdefault(key, len(self._orders))
-                if key not in self.spool.done() and not any(one.key == key for one in self.spool.taken()):
+                if not self.spool.has(key):
                     self.spool.enqueue(key, order)
         return known
 
@@ -110,6 +113,7 @@ class SlurmExecutor(Executor):
         self._over.set()
         self._thread.join()
         if error is not None:
+            self.place.say("slurm: workers go on with what they were given; ivi status shows them")
             return
         self.spool.close()
         self._end_workers()
@@ -183,7 +187,8 @@ class SlurmExecutor(Executor):
         status = ENDS.get(state, "killed")
         own = status == "out_of_memory" or (status == "timed_out" and taken.nth == 1)
         if not own and taken.lost < self.options.retries:
-            self.spool.give_back(taken)
+            with self._lock:  # else it could be put in once more meanwhile
+                self.spool.give_back(taken)
             return
         self.spool.release(taken)
         job = base_of(taken.worker)
@@ -197,16 +202,20 @@ class SlurmExecutor(Executor):
         if self._barren > BARREN:
             logs = self.root / LOGS
             raise UserError(f"--on slurm: {BARREN} arrays of workers ended before one took a job; their logs: {logs}")
-        array = send(self.options, self.place.device, self.root, count)
-        self.place.say(f"slurm: {count} workers sent, job {array}; logs in {self.root / 'logs'}")
+        try:
+            array = send(self.options, self.place.device, self.root, count)
+        except UserError:
+            if states_of(self.root) is None:  # the controller does not answer now
+                return
+            raise
+        self.place.say(f"slurm: {count} workers sent, job {array}; logs in {self.root / LOGS}")
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:
-            futures = list(self._open.values())
+            self._error, futures = error, list(self._open.values())
             self._open.clear()
         for future in futures:
             future.set_exception(error)
-        self.place.say(f"slurm: {error}")
 
 
 def _title(spool: Spool, taken: Taken) -> str:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.executors.wire import NoOutcome, job_of, outcome_of, outcome_words, read_words, states_of, words_of
-from benchmarks.measure.jobs import Failure, Job
+from benchmarks.measure.jobs import Answers, Fitted, Job
 from benchmarks.measure.run import Outcome
 from leaderboard.store import write_once
 
@@ -69,7 +69,7 @@ class Spool:
             path.unlink(missing_ok=True)
         self.reopen()
         for key in self.done():
-            if isinstance(self._end(key), Failure):  # it has a record, or is to be tried again
+            if not isinstance(self._end(key), Fitted | Answers):  # a failure has a record, or is to be tried again
                 self.forget(key)
 
     def reopen(self) -> None:
@@ -106,6 +106,14 @@ class Spool:
         """Let a job wait."""
         (self.folder / "queue" / f"{order:07d}-{key}.{lost}").touch()
 
+    def has(self, key: str) -> bool:
+        """Whether a job waits, is being done, or was; looked for in the order in which it moves."""
+        return (
+            any(_split(name)[1] == key for name in _names(self.folder / "queue"))
+            or any(one.key == key for one in self.taken())
+            or key in self.done()
+        )
+
     def take(self, worker: str, nth: int) -> tuple[Taken, Job] | None:
         """The first job that waits; None if none does. Whoever loses a race for one tries the next."""
         for name in sorted(_names(self.folder / "queue")):
@@ -138,8 +146,7 @@ class Spool:
         """Write down what came of a job: the bytes first, so that words that are there have theirs."""
         words, data = outcome_words(outcome)
         path = self.folder / "done" / taken.key
-        if data:
-            write_once(path.with_suffix(".bin"), data, replace=True)
+        write_once(path.with_suffix(".bin"), data, replace=True)
         about = {"sha256": hashlib.sha256(data).hexdigest(), "outcome": words}
         write_once(path.with_suffix(".json"), json.dumps(about).encode(), replace=True)
         self.release(taken)
@@ -165,8 +172,7 @@ class Spool:
             if path.stat().st_uid != os.getuid():
                 return None
             about = json.loads(path.read_bytes())
-            blob = path.with_suffix(".bin")
-            data = blob.read_bytes() if blob.exists() else b""
+            data = path.with_suffix(".bin").read_bytes()
             return outcome_of(about["outcome"], data) if hashlib.sha256(data).hexdigest() == about["sha256"] else None
         except (OSError, ValueError, KeyError, TypeError, NoOutcome):
             return None

@@ -109,7 +109,8 @@ def outcome_of(words: Any, data: bytes) -> Outcome:
     """
     try:
         cls, field = _ENDS[words.pop("kind")]
-        return TypeAdapter(cls).validate_python(words | ({field: data} if field else {}))
+        outcome: Outcome = TypeAdapter[Any](cls).validate_python(words | ({field: data} if field else {}))
+        return outcome
     except (ValidationError, KeyError, TypeError, AttributeError) as error:
         raise NoOutcome(f"not what a worker writes: {type(error).__name__}") from None
 
@@ -120,4 +121,6 @@ def _spec_words(spec: MethodSpec) -> dict[str, Any]:
 
 
 def _spec(words: dict[str, Any]) -> MethodSpec:
-    return MethodSpec(**words | {"nested": {key: _spec(one) for key, one in words.pop("nested").items()}})
+    nested = {key: _spec(one) for key, one in words["nested"].items()}
+    values: dict[str, Any] = words | {"nested": nested}
+    return MethodSpec(**values)

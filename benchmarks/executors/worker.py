@@ -8,13 +8,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks.executors.spool import Spool
+from benchmarks.executors.spool import Spool, Taken
 from benchmarks.machine import cpu_name
 from benchmarks.measure.jobs import Failure, Fitted
 from benchmarks.measure.run import Outcome, measure
@@ -51,10 +50,20 @@ def serve(folder: str, worker: Callable[[], str], idle: float) -> int:
         except SystemExit:  # told to end now
             spool.give_back(taken)
             raise
-        with suppress(FileNotFoundError):  # the driver has ended, and taken the folder along
-            spool.finish(taken, outcome)
+        _finish(spool, taken, outcome)
         done, last = done + 1, time.monotonic()
     return done
+
+
+def _finish(spool: Spool, taken: Taken, outcome: Outcome) -> None:
+    """Write down what came of a job. A driver that starts clears away half-written files: then once more."""
+    for _ in range(3):
+        try:
+            return spool.finish(taken, outcome)
+        except FileNotFoundError:
+            if spool.closed:  # the driver has ended, and taken the folder along
+                return None
+    return None
 
 
 def placed(outcome: Outcome, where: str) -> Outcome:

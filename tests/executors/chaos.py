@@ -137,7 +137,7 @@ def say(words):
 
 def records(out):
     """Path -> record, of all files that should be one; each must be whole."""
-    paths = (path for path in out.glob("*/*/*.json") if not path.name.endswith(".scores.json"))
+    paths = (path for path in out.glob("[!.]*/*/*.json") if not path.name.endswith(".scores.json"))
     return {path: json.loads(path.read_text()) for path in paths}
 
 

@@ -1,26 +1,36 @@
 #!/bin/sh
-# A real Ray cluster of three nodes on loopback, for tests: `ray.sh up FOLDER`, `ray.sh down FOLDER`, `ray.sh again FOLDER NODE`. Each node has a
-# cache of its own. Wants `ray` in the PATH, and PYTHONPATH as its nodes are to have it.
+# A real Ray cluster of three nodes on loopback, for tests: `ray.sh up FOLDER`, `ray.sh down FOLDER`, and
+# `ray.sh again FOLDER NODE` for one that was lost. Each node has a cache of its own. It wants `ray` in the PATH, and PYTHONPATH as its nodes are to have it.
 set -eu
 what=$1 folder=$2
 port=${RAY_TEST_PORT:-6479}
-export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 # else its workers stand back behind all others
+# Workers would stand back behind all others. Ports of a node's parts are named: for one that it may choose, a node waits 15 s and then gives up.
+export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=${RAY_worker_niceness:-0} RAY_raylet_start_wait_time_s=90
 
 node() { # NAME ARGUMENTS...: one node with one core, which ends with the process whose number is in NAME.pid
     name=$1
     shift
     mkdir -p "$folder/$name"
+    case $name in head) first=$((port + 10)) ;; second) first=$((port + 20)) ;; *) first=$((port + 30)) ;; esac
     IVI_CACHE=$folder/$name/cache setsid ray start --block --num-cpus 1 --node-ip-address 127.0.0.1 \
         --object-store-memory 100000000 --disable-usage-stats --min-worker-port 0 --max-worker-port 0 \
-        --dashboard-agent-listen-port 0 "$@" >"$folder/$name/log" 2>&1 &
+        --dashboard-agent-listen-port $((first + 1)) --dashboard-agent-grpc-port $((first + 2)) \
+        --metrics-export-port $((first + 3)) --runtime-env-agent-port $((first + 4)) "$@" >"$folder/$name/log" 2>&1 &
     echo $! >"$folder/$name.pid"
 }
 
-started() { # NAME: wait until a node is there
-    for _ in $(seq "${RAY_TEST_PATIENCE:-180}"); do
-        grep -q "Ray runtime started" "$folder/$1/log" 2>/dev/null && return 0
-        kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null || break
+started() { # NAME: wait until a node is there; it ends by itself where one of its parts is not there in time
+    while kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null; do
+        grep -q "Ray runtime started" "$folder/$1/log" && return 0
         sleep 1
+    done
+    return 1
+}
+
+sure() { # NAME ARGUMENTS...: a node that is there; a busy machine may need several tries
+    for _ in 1 2 3; do
+        node "$@"
+        started "$1" && return 0
     done
     tail -n 5 "$folder/$1/log" >&2
     exit 1
@@ -28,12 +38,9 @@ started() { # NAME: wait until a node is there
 
 up() {
     mkdir -p "$folder"
-    node head --head --port "$port" --include-dashboard false --temp-dir "$folder/tmp"
-    started head
-    node second --address "127.0.0.1:$port"
-    node third --address "127.0.0.1:$port"
-    started second
-    started third
+    sure head --head --port "$port" --include-dashboard false --temp-dir "$folder/tmp"
+    sure second --address "127.0.0.1:$port"
+    sure third --address "127.0.0.1:$port"
 }
 
 below() { # PID: it and all that it has started
@@ -52,8 +59,7 @@ down() {
 }
 
 again() { # start a node that was lost
-    node "$name" --address "127.0.0.1:$port"
-    started "$name"
+    sure "$name" --address "127.0.0.1:$port"
 }
 
 name=${3:-}
