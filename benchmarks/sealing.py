@@ -20,9 +20,9 @@ from benchmarks.data.examples import Affine, Examples
 from benchmarks.data.images import Images
 from benchmarks.data.spec import DataError, DataSpec, ImageSpec, TableSpec, read_spec
 from benchmarks.data.tables import Rows
-from benchmarks.frozen import FrozenTrunk, normalization, trunk_of
 from benchmarks.measure.jobs import Setting
 from benchmarks.measure.process import Channel
+from benchmarks.models.frozen import FrozenTrunk, normalization, trunk_of
 from benchmarks.prepare import Manifest, read
 from benchmarks.problem import Parts
 from benchmarks.suite import Task, TaskShift

@@ -16,7 +16,7 @@ from torch import nn
 from baselines.names import UserError
 from benchmarks import models, pretrained
 from benchmarks.data.spec import read_spec
-from benchmarks.frozen import normalization
+from benchmarks.models.frozen import normalization
 from benchmarks.models.vision import Resized
 from benchmarks.models.weights import lite0_name, read_weights
 from benchmarks.suite import TaskModel
