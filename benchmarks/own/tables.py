@@ -258,7 +258,7 @@ def _repeated(frames: dict[str, pd.DataFrame], names: list[str]) -> Iterator[str
 
     hashed: Any = util.hash_pandas_object
     # A piece at a time: as text a large table would not fit into memory.
-    hashes = {
+    hashes: dict[str, Any] = {
         split: pd.concat(
             [hashed(one[names].iloc[i : i + ROWS].astype(str), index=False) for i in range(0, len(one), ROWS)]
         )
