@@ -116,6 +116,8 @@ def folder_of(task: Task) -> Path:
     # Streamed data are read anew at each use, in the form that the task's weights want; others are sealed in it.
     wanted = getattr(own, "stream", False) or task.model.pretrained is not None
     parts += [described(task.model)] if wanted else []
+    # What a frozen trunk computes depends on more than the pictures.
+    parts += [sources_hash(["benchmarks/models"]), _version("timm"), _version("torch")] if task.model.frozen else []
     key = digest([*parts, *(list(_content(read_spec(name))) for name in names)])
     return cache_folder() / "tasks" / f"{task.name}-{key[:16]}"
 

@@ -20,9 +20,9 @@ from benchmarks.data.examples import Affine, Examples
 from benchmarks.data.images import Images
 from benchmarks.data.spec import DataError, DataSpec, ImageSpec, TableSpec, read_spec
 from benchmarks.data.tables import Rows
-from benchmarks.frozen import FrozenTrunk, normalization, trunk_of
 from benchmarks.measure.jobs import Setting
 from benchmarks.measure.process import Channel
+from benchmarks.models.frozen import FrozenTrunk, normalization, trunk_of
 from benchmarks.prepare import Manifest, read
 from benchmarks.problem import Parts
 from benchmarks.suite import Task, TaskShift
@@ -80,7 +80,7 @@ def _sealed(task: Task, folder: Path) -> Manifest:
     affine = _affine(task, spec, fitting["train"], trunk)
     if trunk is not None:
         fitting = {name: _seen(one, trunk) for name, one in fitting.items()}
-        evaluation = {name: lambda load=load: _seen(load(), trunk) for name, load in evaluation.items()}
+        evaluation = {name: partial(_seen_later, load, trunk) for name, load in evaluation.items()}
         evaluation["validation"] = lambda: fitting["validation"]
     # The order repeats everywhere, and only who has the test labels can know it.
     seed = derive_seed("mixed", task.name, str(test.labels_sha256))
@@ -103,6 +103,10 @@ def _affine(task: Task, spec: DataSpec, train: Examples, trunk: FrozenTrunk | No
     if task.model.pretrained is not None and isinstance(spec, ImageSpec):
         return normalization(task.model, spec)
     return data.standardization(train, spec)
+
+
+def _seen_later(load: Load, trunk: FrozenTrunk) -> Examples:
+    return _seen(load(), trunk)
 
 
 def _seen(examples: Examples, trunk: FrozenTrunk) -> Examples:

@@ -61,8 +61,20 @@ def _refuse_constant(columns: torch.Tensor, names: tuple[str, ...], where: str) 
         )
 
 
-def to_rows(frame: pd.DataFrame, spec: TableSpec, split: str) -> Rows:
-    """The columns that ``spec`` names, checked cell by cell.
+def joined(parts: list[Rows], spec: TableSpec, split: str) -> Rows:
+    """All rows of ``parts``, in order.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not any(map(len, parts)):
+        raise DataError(f"{spec.name}, split {split!r}: the split is empty")
+    labels = [part.labels for part in parts if part.labels is not None]
+    return Rows(torch.cat([part.inputs for part in parts]), torch.cat(labels), spec.classes)
+
+
+def to_rows(frame: pd.DataFrame, spec: TableSpec, split: str, may_be_empty: bool = False) -> Rows:
+    """The columns that ``spec`` names, checked cell by cell; messages name a row by the frame's index.
 
     Raises:
         DataError: a column is not there or there twice, or a cell is no finite number, or no class; or there is no row.
@@ -70,7 +82,7 @@ def to_rows(frame: pd.DataFrame, spec: TableSpec, split: str) -> Rows:
     where = f"{spec.name}, split {split!r}"
     for name, wanted in spec.only.items():
         frame = cast("pd.DataFrame", frame[_chosen(frame, name, wanted, where)])
-    if not len(frame):
+    if not len(frame) and not may_be_empty:
         raise DataError(f"{where}: the split is empty")
     features = features_of(frame, spec, where)
     _require(frame, (spec.target,), where)
@@ -128,7 +140,9 @@ def _levels(column: pd.Series, levels: tuple[str, ...], where: str, may_be_empty
     bad = np.flatnonzero(np.isnan(places) & ~(column.isna().to_numpy() & may_be_empty))
     if bad.size:
         row, known = int(bad[0]), ", ".join(levels[:30])
-        raise DataError(f"{where}: row {row}, column {column.name!r}: {_shown(column.iloc[row])} is none of {known}")
+        raise DataError(
+            f"{where}: row {column.index[row]}, column {column.name!r}: {_shown(column.iloc[row])} is none of {known}"
+        )
     return places
 
 
@@ -149,10 +163,14 @@ def _numbers(column: pd.Series, where: str, may_be_empty: bool = False) -> np.nd
     bad = np.flatnonzero(~np.isfinite(single) & ~(column.isna().to_numpy() & may_be_empty))
     if bad.size:
         row = int(bad[0])
-        raise DataError(f"{where}: row {row}, column {column.name!r}: {_shown(column.iloc[row])} is no finite number")
+        raise DataError(
+            f"{where}: row {column.index[row]}, column {column.name!r}: {_shown(column.iloc[row])} is no finite number"
+        )
     kind = getattr(column.dtype, "kind", "O")
-    if kind not in "iufb":  # text that reads as numbers throughout may still be codes
-        raise DataError(f"{where}: row 0, column {column.name!r}: {_shown(column.iloc[0])} is text, not a number")
+    if kind not in "iufb" and len(column):  # text that reads as numbers throughout may still be codes
+        raise DataError(
+            f"{where}: row {column.index[0]}, column {column.name!r}: {_shown(column.iloc[0])} is text, not a number"
+        )
     return single
 
 
@@ -174,7 +192,7 @@ def _classes(column: pd.Series, spec: TableSpec, where: str) -> np.ndarray:
         whole = isinstance(label, int) or (isinstance(label, float) and label.is_integer())
         if not whole or not 0 <= label < (spec.num_classes or 0):
             known = ", ".join(spec.classes[:30]) or f"0 to {(spec.num_classes or 0) - 1}"
-            raise DataError(f"{where}: row {row}, {place}: {_shown(cell)} is none of the classes {known}")
+            raise DataError(f"{where}: row {column.index[row]}, {place}: {_shown(cell)} is none of the classes {known}")
         labels[row] = int(label)
     return labels
 

@@ -21,10 +21,10 @@ from baselines.protocol import Predictor
 from baselines.spec import MethodSpec, parse
 from benchmarks.data.schema import KINDS
 from benchmarks.data.spec import DataSpec
-from benchmarks.frozen import FrozenTrunk
 from benchmarks.measure.fitting import BATCH_SIZE
 from benchmarks.measure.jobs import Setting
 from benchmarks.measure.predicting import answers
+from benchmarks.models.frozen import FrozenTrunk
 from benchmarks.own.kept import OOD_SCORE, About, find_model, read_about
 from benchmarks.own.newcomers import read_newcomers
 from benchmarks.pretrained import STATE, described

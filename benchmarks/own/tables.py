@@ -11,7 +11,7 @@ import numpy as np
 
 from baselines.names import UserError
 from benchmarks.data.schema import printable
-from benchmarks.data.sources.frames import read_frame
+from benchmarks.data.sources.frames import ROWS, read_frame
 from benchmarks.data.tables import name_of
 from benchmarks.own import saved
 from benchmarks.own.look import Found, about_classes, cut, epochs, listed, slug, which_split
@@ -160,7 +160,7 @@ def _classes(column: pd.Series, path: Path) -> tuple[list[str], str]:
     """Names of the classes, none for a number; and what the column holds in words."""
     import pandas as pd
 
-    kinds = {type(cell).__name__ for cell in column.tolist()}
+    kinds = set(column.map(lambda cell: type(cell).__name__).unique()) if column.dtype == object else {"number"}
     if "str" in kinds and len(kinds) > 1:
         raise UserError(f"{path}: column {column.name!r} mixes {' and '.join(sorted(kinds))}: make it one of them")
     values = column.unique().tolist()
@@ -253,10 +253,17 @@ def _unusable_text(column: Any, known: Any) -> str:
 
 
 def _repeated(frames: dict[str, pd.DataFrame], names: list[str]) -> Iterator[str]:
+    import pandas as pd
     from pandas import util
 
     hashed: Any = util.hash_pandas_object
-    hashes = {split: hashed(one[names].astype(str), index=False) for split, one in frames.items()}
+    # A piece at a time: as text a large table would not fit into memory.
+    hashes: dict[str, Any] = {
+        split: pd.concat(
+            [hashed(one[names].iloc[i : i + ROWS].astype(str), index=False) for i in range(0, len(one), ROWS)]
+        )
+        for split, one in frames.items()
+    }
     for split, rows in hashes.items():
         twice = int(rows.duplicated().sum())
         if twice:

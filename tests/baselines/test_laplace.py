@@ -299,15 +299,14 @@ def test_a_prior_precision_of_all_weights_is_not_chosen_on_validation():
         Laplace(subset="all", prior_precision="validation").fit(problem(**SHORT))
 
 
-@pytest.mark.parametrize("structure", ["kron", "full"])
-def test_features_that_are_mostly_zero_are_decomposed_as_in_double_precision(structure):
+def test_features_that_are_mostly_zero_are_decomposed_as_in_double_precision():
     torch.manual_seed(0)
     features = 3 * torch.randn(30, 90).relu() * (torch.arange(90) % 5 == 0)
     outputs, new = 0.1 * torch.randn(30, 2), 3 * torch.randn(7, 90).relu()
     found = []
     for dtype in (torch.float32, torch.float64):
-        posterior = STRUCTURES[structure](nn.Linear(90, 2).to(dtype))
+        posterior = STRUCTURES["kron"](nn.Linear(90, 2).to(dtype))
         posterior.prior_precision.fill_(1e-3)
         posterior.fit([(features.to(dtype), outputs.to(dtype))], Categorical(2))
         found.append(posterior.variance(new.to(dtype)).double())
-    assert torch.allclose(found[0], found[1], rtol=1e-4)
+    assert torch.allclose(found[0], found[1], rtol=1e-5)

@@ -29,7 +29,7 @@ from benchmarks.data.images import Images
 from benchmarks.data.sealed import read_fit, read_inputs
 from benchmarks.data.spec import read_spec
 from benchmarks.data.tensors import TensorSource
-from benchmarks.frozen import FrozenTrunk
+from benchmarks.models.frozen import FrozenTrunk
 from benchmarks.prepare import prepare
 from benchmarks.suite import load_task
 

@@ -13,10 +13,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import ivi
+import ivi.layers
 from baselines.names import UserError
 from benchmarks import models, pretrained
 from benchmarks.data.spec import read_spec
-from benchmarks.frozen import normalization
+from benchmarks.models.frozen import normalization
 from benchmarks.models.vision import Resized
 from benchmarks.models.weights import lite0_name, read_weights
 from benchmarks.suite import TaskModel
@@ -138,6 +140,21 @@ def test_a_file_that_is_not_the_weights_is_one_line(tmp_path, kind):
     with pytest.raises(UserError, match=r"^pretrained: ") as refused:
         models.create(of_file(path), 10, torch.zeros(1, 3, 64, 64), seed=0)
     assert words in str(refused.value) and "\n" not in str(refused.value) and path.name in str(refused.value)
+
+
+@pytest.mark.parametrize(("layers", "count"), [("ends", 2), ("last", 1)])
+def test_implicit_vi_starts_from_the_pretrained_means(tmp_path, layers, count):
+    torch.manual_seed(0)
+    stored = {key: value.contiguous() for key, value in timm.create_model("test_resnet").state_dict().items()}
+    save_file(stored, tmp_path / "w.safetensors")
+    x = torch.randn(4, 3, 64, 64)
+    net = models.create(of_file(tmp_path / "w.safetensors"), 3, x, seed=0)
+    plain = net(x).detach()
+    ivi.variationalize(net, ivi.LowRank(2), layers=layers, example=x).eval()
+    assert len([m for m in net.modules() if isinstance(m, ivi.layers.RandomLayer)]) == count
+    assert torch.allclose(net(x), plain, atol=1e-6)
+    own = net.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in stored.items() if not name.startswith("fc."))
 
 
 def test_a_package_of_another_hash_is_one_line(tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.data import DataError, Rows, TensorSource, load, load_like, split, standardization
+from benchmarks.data.sources import frames
+from benchmarks.data.sources.frames import decode_rows
 from benchmarks.data.spec import TableSpec, read_spec
 
 SPEC = """
@@ -221,3 +223,22 @@ def one_line(action) -> str:
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     return message
+
+
+def test_a_large_csv_file_is_read_in_pieces_and_is_the_same_table(tmp_path, monkeypatch):
+    lines = [f"{i},{i % 3}.5,{'ab'[i % 2]},{'left out' * 20}" for i in range(23)]
+    (tmp_path / "big.csv").write_text("y,x,kind,note\n" + "\n".join(lines) + "\n")
+    spec = TableSpec(
+        name="big", title="-", licence="-", citation="-", kind="table", features=("x", "kind"), target="y",
+        categories={"kind": ("a", "b")}, only={"y": (0, 20)}, likelihood="gaussian", evaluation="all",
+        splits={"all": {"examples": 21}}, sources=({"kind": "local", "format": "csv", "path": tmp_path / "big.csv"},),
+    )  # fmt: skip
+    whole = decode_rows(spec.sources[0], spec, "all")
+    monkeypatch.setattr(frames, "ROWS", 4)
+    seen = list(frames.pieces(tmp_path / "big.csv", "csv", ("x", "kind", "y")))
+    assert [len(one) for one in seen] == [4, 4, 4, 4, 4, 3] and "note" not in seen[0]
+    pieced = decode_rows(spec.sources[0], spec, "all")
+    assert len(whole) == 21 and whole.fingerprint == pieced.fingerprint
+    (tmp_path / "big.csv").write_text("y,x,kind,note\n" + "\n".join([*lines[:13], "13,none,a,-"]) + "\n")
+    with pytest.raises(DataError, match="row 13, column 'x': 'none' is no finite number"):
+        decode_rows(spec.sources[0], spec, "all")

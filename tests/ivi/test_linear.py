@@ -85,6 +85,22 @@ def test_every_other_q_of_zero_loss_is_farther_from_the_prior(case):
         assert wasserstein2(other, prior) > least
 
 
+def test_from_an_isotropic_prior_it_predicts_as_bayesian_linear_regression_without_noise():
+    problem, _, generator = random_regression(5, 12, 1, seed=7)
+    start, scale, noise = randn(12, generator=generator), 0.7, 1e-6
+    prior = Posterior(start, scale * torch.eye(12, dtype=torch.float64))
+    q = descend(problem.gradient, prior, partial(SGD, lr=problem.stable_lr()), 200)
+
+    kernel = scale**2 * problem.x @ problem.x.T + noise**2 * torch.eye(5, dtype=torch.float64)
+    gain = scale**2 * problem.x.T @ kernel.inverse()
+    mean = start + gain @ (problem.y - problem.x @ start)
+    covariance = scale**2 * (torch.eye(12, dtype=torch.float64) - gain @ problem.x)
+    new = randn(6, 12, generator=generator)
+    torch.testing.assert_close(new @ q.mean, new @ mean, atol=1e-6, rtol=1e-6)
+    variance = torch.einsum("bi,ij,bj->b", new, covariance, new)
+    torch.testing.assert_close((new @ q.factor).square().sum(1), variance, atol=1e-6, rtol=1e-6)
+
+
 def test_the_limit_is_the_law_of_an_ensemble_trained_from_prior_draws():
     problem, prior, generator = random_regression(4, 9, 3, seed=3)
     z = randn(3, generator=generator)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 from torchmetrics.functional import mean_absolute_error, mean_squared_error
+from torchmetrics.regression import ContinuousRankedProbabilityScore
 
 from leaderboard.metrics import METRICS, regression
 from leaderboard.predictions import Gaussian
@@ -55,6 +56,14 @@ def test_crps_is_the_expected_distance_less_half_the_expected_spread():
     a, b = rng.normal(2.0, 1.5, (2, 400_000))
     sampled = np.abs(a - 4.0).mean() - 0.5 * np.abs(a - b).mean()
     assert regression.crps(np.array([2.0]), np.array([2.25]), np.array([4.0])) == pytest.approx(sampled, abs=5e-3)
+
+
+def test_crps_is_that_of_torchmetrics_for_a_fine_ensemble_of_quantiles():
+    mean, variance, labels = (a[:10].astype(np.float64) for a in of_numbers(5))
+    quantiles = norm.ppf((np.arange(400) + 0.5) / 400)
+    members = torch.tensor(mean[:, None] + np.sqrt(variance)[:, None] * quantiles)
+    theirs = ContinuousRankedProbabilityScore()(members, torch.tensor(labels))
+    assert regression.crps(mean, variance, labels) == pytest.approx(float(theirs), rel=5e-3)
 
 
 def test_crps_of_a_sure_prediction_is_its_absolute_error():

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.data.sources.files import AnySource, files_of, first_line
 from benchmarks.data.sources.library import open_hub
 from benchmarks.data.spec import Builtin, DataError, Hub, Idx, TableSpec
-from benchmarks.data.tables import Rows, to_rows
+from benchmarks.data.tables import Rows, joined, to_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ROWS = 200_000
+"""Rows of a CSV file that are read at a time."""
 
 
 def _scikit_learn(name: str, **arguments: object) -> pd.DataFrame:
@@ -60,10 +64,58 @@ def decode_rows(source: AnySource, spec: TableSpec, split: str) -> Rows:
     if isinstance(source, Hub):
         frame: Any = open_hub(source, spec, split).to_pandas()
         return to_rows(frame, spec, split)
-    frames = [
-        read_frame(path, source.format, (*spec.features, spec.target, *spec.only)) for path in files_of(source, split)
-    ]
-    return to_rows(pd.concat(frames, ignore_index=True), spec, split)
+    wanted, parts, first = (*spec.features, spec.target, *spec.only), [], 0
+    for path in files_of(source, split):
+        for frame in pieces(path, source.format, wanted):
+            frame.index = pd.RangeIndex(first, first + len(frame))
+            first += len(frame)
+            parts.append(to_rows(frame, spec, split, may_be_empty=True))
+    return joined(parts, spec, split)
+
+
+def pieces(path: Path, kind: str, wanted: tuple[str, ...]) -> Iterator[pd.DataFrame]:
+    """The ``wanted`` columns of one file, some rows at a time where it is CSV: a file may be larger than memory.
+
+    Raises:
+        DataError: as `read_frame`.
+    """
+    import pandas as pd
+
+    if kind != "csv":
+        yield read_frame(path, kind, wanted)
+        return
+    header = _header(path)
+    _refuse_twice(header, wanted, path)
+    is_whole = set(wanted) <= set(header)  # what is missing is said beside all that is there
+    try:
+        with pd.read_csv(
+            path,
+            encoding="utf-8-sig",
+            index_col=False,
+            usecols=[place for place, name in enumerate(header) if name in wanted] if is_whole else None,
+            chunksize=ROWS,
+        ) as reader:
+            yield from reader
+    except Exception as error:
+        raise _unreadable(path, kind, error) from error
+
+
+def _header(path: Path) -> list[str]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return next(csv.reader(file), [])
+    except Exception as error:
+        raise _unreadable(path, "csv", error) from error
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
+    return DataError(f"{path}: could not be read as {kind}: {first_line(error)}")
+
+
+def _refuse_twice(header: list[str], wanted: tuple[str, ...], path: Path) -> None:
+    twice = next((name for name in wanted if header.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: column {twice!r} is there {header.count(twice)} times")
 
 
 def read_frame(path: Path, kind: str | None = None, wanted: tuple[str, ...] | None = None) -> pd.DataFrame:
@@ -86,12 +138,11 @@ def read_frame(path: Path, kind: str | None = None, wanted: tuple[str, ...] | No
             from datasets import Dataset
 
             return Dataset.from_file(str(path)).to_pandas()  # pyright: ignore[reportReturnType] - no iterator of batches
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file), [])
+        header = _header(path)
         frame = pd.read_csv(path, encoding="utf-8-sig", index_col=False)
+    except DataError:
+        raise
     except Exception as error:  # pandas raises whatever its own dependencies raise
-        raise DataError(f"{path}: could not be read as {kind}: {first_line(error)}") from error
-    twice = next((name for name in (header if wanted is None else wanted) if header.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path}: column {twice!r} is there {header.count(twice)} times")
+        raise _unreadable(path, kind, error) from error
+    _refuse_twice(header, tuple(header) if wanted is None else wanted, path)
     return frame
