@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from baselines.names import UserError, unknown, unknown_among
 from benchmarks.machine import cache_folder
 from leaderboard.card import Card
+from leaderboard.choice import Choice
 from leaderboard.columns import Column, UnknownColumn, column, columns, every
 from leaderboard.cost import CostRecord, OldCostRecord, read_costs
 from leaderboard.plan import SUFFIX, Plan, read_plan
@@ -171,6 +172,23 @@ def chosen_column(name: str, results: list[Result]) -> Column:
         raise unknown("column", error.name, error.known) from None
     except ValueError as error:
         raise UserError(f"{error}: no shifted sets were predicted" if name == "shift" else str(error)) from None
+
+
+def choice(hyperparameter: str, by: str, results: list[Result]) -> Choice | None:
+    """Which rows stand for those that differ in ``hyperparameter``; None where it is empty: all stand.
+
+    Raises:
+        UserError: no method here has it, or ``by`` is no column of the validation set.
+    """
+    if not hyperparameter:
+        return None
+    known = {key for one in results if isinstance(one.method[2], dict) for key in one.method[2]}
+    if hyperparameter not in known:
+        raise unknown("hyperparameter", hyperparameter, known)
+    chosen = chosen_column(by, results)
+    if chosen.place is None or chosen.place[0] != "validation" or not chosen.better:
+        raise UserError(f"--by {by}: a choice is made on the validation set, by a column such as validation:accuracy")
+    return Choice(hyperparameter, chosen)
 
 
 def bound(text: str, results: list[Result]) -> Bound:

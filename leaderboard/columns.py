@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from leaderboard import scoring
-from leaderboard.history import OldCost
 from leaderboard.metrics.registry import RECALIBRATIONS, Kind, calibrated
-from leaderboard.record import Cost
 from leaderboard.results import Result
 from leaderboard.statistics import Interval
 
@@ -195,24 +193,22 @@ def _words(key: str) -> str:
 
 def _ratio(key: str, field: str = "", title: str = "") -> Column:
     def value(result: Result) -> float | None:
-        return getattr(result.cost, field) if result.cost and field else None
+        return result.cost.get(field)
 
     return Column(key, f"{title or key} ×MAP ↓", value, digits=2, cost=key)
 
 
-def _cost(key: str, title: str, amount: Callable[[Cost | OldCost], float | None], digits: int = 2) -> Column:
+def _cost(key: str, title: str, field: str, by: float = 1.0, digits: int = 2) -> Column:
     def value(result: Result) -> float | None:
-        return amount(result.cost) if result.cost else None
+        found = result.cost.get(field)
+        return None if found is None else found / by
 
     return Column(key, f"{title} ↓", value, digits=digits)
 
 
-def _per_example(cost: Cost | OldCost) -> float | None:
-    return 1e3 * cost.predict_s / cost.predict_examples if cost.predict_examples else None
-
-
-def _scaled(number: float | None, by: float) -> float | None:
-    return None if number is None else number / by
+def _per_example(result: Result) -> float | None:
+    examples = result.cost.get("predict_examples")
+    return 1e3 * result.cost["predict_s"] / examples if examples else None
 
 
 COSTS = (
@@ -220,13 +216,13 @@ COSTS = (
     _ratio("predict", "predict_s"),
     _ratio("memory"),  # tensors at the peak, which `ivi cost` alone measures: the memory of a process holds more
     _ratio("energy", title="fit energy"),  # likewise
-    _cost("fit_seconds", "fit, s", lambda cost: cost.fit_s, 1),
-    _cost("predict_seconds", "predict, ms per example", _per_example, 3),
-    _cost("fit_tflops", "fit, TFLOPs", lambda cost: _scaled(cost.fit_flops, 1e12), 3),
-    _cost("predict_mflops", "predict, MFLOPs per example", lambda cost: _scaled(cost.predict_flops, 1e6)),
-    _cost("fit_memory", "fit, resident MB", lambda cost: _scaled(cost.peak_memory_fit, 1e6), 0),
-    _cost("predict_memory", "predict, resident MB", lambda cost: _scaled(cost.peak_memory_predict, 1e6), 0),
-    _cost("parameters", "parameters", lambda cost: float(cost.parameters), 0),
-    _cost("stored", "stored, MB", lambda cost: cost.state_bytes / 1e6),
-    _cost("steps", "steps", lambda cost: float(cost.steps), 0),
+    _cost("fit_seconds", "fit, s", "fit_s", digits=1),
+    Column("predict_seconds", "predict, ms per example ↓", _per_example, digits=3),
+    _cost("fit_tflops", "fit, TFLOPs", "fit_flops", 1e12, 3),
+    _cost("predict_mflops", "predict, MFLOPs per example", "predict_flops", 1e6),
+    _cost("fit_memory", "fit, resident MB", "peak_memory_fit", 1e6, 0),
+    _cost("predict_memory", "predict, resident MB", "peak_memory_predict", 1e6, 0),
+    _cost("parameters", "parameters", "parameters", digits=0),
+    _cost("stored", "stored, MB", "state_bytes", 1e6),
+    _cost("steps", "steps", "steps", digits=0),
 )

@@ -23,8 +23,7 @@ import pydantic
 from pydantic import WrapValidator
 
 from leaderboard.identity import Part, Recurring, TaskIdentity
-from leaderboard.packed import Packed, layout_of, size
-from leaderboard.record import Cost
+from leaderboard.packed import Packed, Row, layout_of, size
 from leaderboard.result import Result
 from leaderboard.shelf import SCORES, read_bytes
 from leaderboard.store import write_once
@@ -66,17 +65,18 @@ class _Shared(Part):
     identity: Annotated[TaskIdentity, WrapValidator(Recurring())]
 
 
-_OWN = ("run_id", "seed", "attempt", "status", "reason", "started", "cost")
-_Run = tuple[str, int, int, str, int, int, str, str, str, Cost | None]
-"""File, places of what it shares and of its layout, and its `_OWN`."""
+_OWN = ("run_id", "seed", "attempt", "status", "reason", "started")
+_Run = tuple[str, int, int, int, str, int, int, str, str, str]
+"""File, places of what it shares, of its layout and of the names of its costs, and its `_OWN`."""
 
 
 class _Header(Part):
-    """All of an index but the stamps of the files and the metrics, which follow it run by run."""
+    """All of an index but the stamps of the files, and metrics and costs, which follow it run by run."""
 
     reader: str
     shared: list[_Shared]
     layouts: list[dict[str, list[str]]]
+    costs: list[list[str]]
     runs: list[_Run]
 
 
@@ -105,15 +105,17 @@ class Index:
     def _unchanged(self, header: _Header, stamps: bytes, numbers: Sequence[float]) -> dict[str, Result]:
         shared = [{"is_history": False, "beside": None, **dict(one)} for one in header.shared]
         layouts = [layout_of(tuple((name, tuple(keys)) for name, keys in one.items())) for one in header.layouts]
+        costs = [{key: i for i, key in enumerate(keys)} for keys in header.costs]
         sizes, start = list(map(size, layouts)), 0
         found = {}
-        for i, (name, place, layout, *own) in enumerate(header.runs):
+        for i, (name, place, layout, spent, *own) in enumerate(header.runs):
+            end = start + sizes[layout]
             file = self._above + name
             if self._stamp_of(file) == stamps[i * _BOTH : (i + 1) * _BOTH]:
-                metrics = Packed(layouts[layout], numbers, start)
-                values = dict(zip(_OWN, own, strict=True))
-                found[file] = Result.of_fields(shared[place], {"file": file, "metrics": metrics, **values})
-            start += sizes[layout]
+                metrics, cost = Packed(layouts[layout], numbers, start), Row(costs[spent], numbers, end)
+                values: dict[str, object] = dict(zip(_OWN, own, strict=True))
+                found[file] = Result.of_fields(shared[place], values, {"file": file, "metrics": metrics, "cost": cost})
+            start = end + len(costs[spent])
         if start != len(numbers):
             raise ValueError("an index with other numbers than its layouts place")
         return found
@@ -146,6 +148,7 @@ class _Made:
     def __init__(self) -> None:
         self._shared: list[bytes] = []
         self._layouts: list[bytes] = []
+        self._costs: list[bytes] = []
         self._places: dict[object, int] = {}
         self._runs: list[bytes] = []
         self._stamps: list[bytes] = []
@@ -154,8 +157,8 @@ class _Made:
     def add(self, one: Result, name: str, stamp: bytes) -> None:
         """Take one in, unless its values have no JSON: NaN in a configuration, a file whose name is no text."""
         own = {key: getattr(one, key) for key in _OWN}
-        own["cost"] = one.cost and vars(one.cost)
-        layout, shared = one.metrics.layout, {key: getattr(one, key) for key in _Shared.model_fields}
+        layout, costs = one.metrics.layout, tuple(one.cost)
+        shared = {key: getattr(one, key) for key in _Shared.model_fields}
         alike = id(shared.pop("identity")), repr(shared)
         try:
             if alike not in self._places:
@@ -164,15 +167,20 @@ class _Made:
             if id(layout) not in self._places:
                 self._layouts.append(_json({name: list(keys) for name, keys in layout.items()}))
                 self._places[id(layout)] = len(self._layouts) - 1
-            self._runs.append(_json([name, self._places[alike], self._places[id(layout)], *own.values()]))
+            if costs not in self._places:
+                self._costs.append(_json(costs))
+                self._places[costs] = len(self._costs) - 1
+            places = (self._places[key] for key in (alike, id(layout), costs))
+            self._runs.append(_json([name, *places, *own.values()]))
         except ValueError:
             return
         self._stamps.append(stamp)
         self._numbers.extend(one.metrics.in_a_row())
+        self._numbers.extend(one.cost.values())
 
     def data(self) -> bytes:
         """The bytes of the index: digest of what follows, length of the header, header, stamps, numbers."""
-        lists = {"shared": self._shared, "layouts": self._layouts, "runs": self._runs}
+        lists = {"shared": self._shared, "layouts": self._layouts, "costs": self._costs, "runs": self._runs}
         header = b'{"reader":%b,' % _json(_reader())
         header += b",".join(b'"%b":[%b]' % (name.encode(), b",".join(parts)) for name, parts in lists.items()) + b"}"
         body = b"".join([len(header).to_bytes(8, "big"), header, *self._stamps, self._numbers.tobytes()])

@@ -52,6 +52,36 @@ class Packed(Mapping[str, Mapping[str, float]]):
         return f"Packed({dict(self)!r})"
 
 
+class Row(Mapping[str, float]):
+    """Name -> number; names and places are shared by all that have the same names.
+
+    Attributes:
+        places: of each name among ``numbers``, counted from ``start``.
+    """
+
+    __slots__ = ("numbers", "places", "start")
+
+    def __init__(self, places: Mapping[str, int], numbers: Sequence[float], start: int = 0) -> None:
+        self.places, self.numbers, self.start = places, numbers, start
+
+    @classmethod
+    def of(cls, named: Mapping[str, float]) -> Row:
+        """What ``named`` holds."""
+        return cls({name: i for i, name in enumerate(named)}, array("d", named.values()))
+
+    def __getitem__(self, name: str) -> float:
+        return self.numbers[self.start + self.places[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __repr__(self) -> str:
+        return f"Row({dict(self)!r})"
+
+
 @lru_cache(maxsize=256)
 def layout_of(names: tuple[tuple[str, tuple[str, ...]], ...]) -> Layout:
     """The layout of metrics of these sets, one after another; one object for equal names.

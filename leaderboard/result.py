@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leaderboard.history import OldCost
 from leaderboard.identity import TaskIdentity
-from leaderboard.packed import Packed
-from leaderboard.record import Cost
+from leaderboard.packed import Packed, Row
 from leaderboard.shelf import PREDICTIONS, beside
 
 
@@ -24,6 +22,7 @@ class Result:
         label: what people call its method; ``method``: name, source and parameters.
         is_base: whether it is a run of MAP as it comes, by all that the record says.
         metrics: evaluation set -> metric -> value; empty for a run that is not ok, or not scored.
+        cost: what was measured in the run, by the names of `record.Cost`; empty for a run that is not ok.
         metrics_version: of the metrics, when they were computed.
         device, device_name: class and name.
         stack: versions of `STACK`, and the hash of our code under "code" where it was recorded.
@@ -51,7 +50,7 @@ class Result:
     status: str
     reason: str
     metrics: Packed
-    cost: Cost | OldCost | None
+    cost: Row
     device: str
     device_name: str
     stack: tuple[tuple[str, str], ...]
@@ -93,4 +92,4 @@ class Result:
     @property
     def is_ok(self) -> bool:
         """Whether it succeeded and its numbers are known."""
-        return self.status == "ok" and bool(self.metrics)
+        return self.status == "ok" and bool(self.metrics.layout)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderboard import index
 from leaderboard.history import REASON, OldEnvironment, OldRecord
-from leaderboard.packed import Packed
+from leaderboard.packed import Packed, Row
 from leaderboard.plan import is_base
 from leaderboard.record import Environment, Record
 from leaderboard.result import Result
@@ -158,7 +158,7 @@ def _as_ever(path: Path, record: Record | OldRecord) -> dict[str, Any]:
         "attempt": record.attempt,
         "status": record.status,
         "reason": record.error.reason if record.error else "",
-        "cost": record.cost,
+        "cost": Row.of({} if record.cost is None else {k: v for k, v in vars(record.cost).items() if v is not None}),
         "device_name": record.environment.device_name,
         "stack": stack_of(record.environment),
         "started": record.environment.started,

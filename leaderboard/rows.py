@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from leaderboard.plan import BASE, Plan, PlannedRun
 from leaderboard.results import Result
-from leaderboard.store import latest
+from leaderboard.shelf import counting
 
 TASK_PARTS = ("version", "likelihood", "outputs", "split", "model", "recipe", "evaluation")
 
@@ -97,22 +97,25 @@ def groups_of(results: Sequence[Result], plan: Plan | None = None, tasks: Iterab
         plan: what the board is about: its runs, and whatever else was made on tasks of the same name; None: everything.
         tasks: only these.
     """
-    counting = latest(results)
     attempts: dict[str, list[Result]] = {}
     for result in results:
         attempts.setdefault(result.run_id, []).append(result)
     planned: dict[tuple[str, str], list[PlannedRun]] = {}
+    of_task: dict[str, list[PlannedRun]] = {}
     for run in plan.runs if plan else ():
         planned.setdefault((run.task, run.row), []).append(run)
+        of_task.setdefault(run.task, []).append(run)
     made: dict[tuple[str, str], list[Result]] = {}
-    for result in counting.values():
+    for result in counting(attempts).values():
         made.setdefault((result.task, result.row), []).append(result)
     names = dict.fromkeys(task for task, _ in (planned if plan else made))
     rows: dict[str, list[Group]] = {task: [] for task in names if tasks is None or task in set(tasks)}
     for key in dict.fromkeys([*planned, *made]):
         if key[0] in rows:
             rows[key[0]].append(_group(planned.get(key, []), made.get(key, []), attempts))
-    return [group for task, members in rows.items() for group in _judged(members, _bench(task, members, plan))]
+    return [
+        group for task, members in rows.items() for group in _judged(members, _bench(of_task.get(task, []), members))
+    ]
 
 
 def _group(planned: Sequence[PlannedRun], made: Sequence[Result], attempts: Mapping[str, Sequence[Result]]) -> Group:
@@ -155,8 +158,8 @@ def _is_at_chance(one: Result) -> bool:
     return accuracy <= chance + 1.96 * math.sqrt(chance * (1.0 - chance) / one.test_size)
 
 
-def _bench(task: str, members: Sequence[Group], plan: Plan | None) -> _Bench:
-    runs = [run for run in plan.runs if run.task == task] if plan else []
+def _bench(runs: Sequence[PlannedRun], members: Sequence[Group]) -> _Bench:
+    """What the rows ``members`` of a task are held against; ``runs``: those that the plan has of it."""
     if runs:
         setting = next((run.setting for run in runs if run.base), runs[0].setting)
         base = next((group for group in members if group.is_base and group.is_planned), None)

@@ -7,7 +7,7 @@ import gc
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,6 +213,11 @@ def latest(records: Iterable[T]) -> dict[str, T]:
     attempts: dict[str, list[T]] = {}
     for record in records:
         attempts.setdefault(record.run_id, []).append(record)
+    return counting(attempts)
+
+
+def counting(attempts: Mapping[str, list[T]]) -> dict[str, T]:
+    """As `latest`, of records that lie together by run."""
     return {run_id: one[0] if len(one) == 1 else _counting(one) for run_id, one in attempts.items()}
 
 

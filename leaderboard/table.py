@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
+from leaderboard.choice import Choice
 from leaderboard.columns import Column, column, columns
 from leaderboard.cost import CostRecord, Measured, OldCostRecord, cost_of, quartiles, ratios
 from leaderboard.marks import Marks, marks_of, mean_of
@@ -116,6 +117,7 @@ def fold(
     where: Sequence[Bound] = (),
     tasks: Sequence[str] | None = None,
     runs: bool = False,
+    choice: Choice | None = None,
 ) -> Board:
     """Rows of the board: tasks in the order of the plan, ranked rows first, the best leading.
 
@@ -130,8 +132,11 @@ def fold(
             ``against`` need not keep them.
         tasks: only these.
         runs: a row for every run, methods by name, and their seeds.
+        choice: of rows that differ in one hyperparameter only those that it chooses.
     """
     groups = groups_of(results, plan, tasks)
+    if choice is not None:
+        groups = choice.of(groups)
     board_of = partial(
         _board, chosen=columns() if chosen is None else chosen, costs=costs, sort=sort, against=against, where=where
     )

@@ -19,7 +19,7 @@ SOURCES = sorted(
     path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if not ELSEWHERE & set(path.parts)
 )
 METHODS = """map deep_ensemble batch_ensemble masksembles mc_dropout laplace kl_vi last_layer_vi vbll sngp ddu
-implicit_vi swag sgld sghmc ivon checkpoint_ensemble label_smoothing mixup""".split()
+implicit_vi swag sgld sghmc ivon checkpoint_ensemble label_smoothing mixup own_rate""".split()
 FORBIDDEN = {
     "ivi": {"baselines", "benchmarks", "leaderboard", "timm", "datasets", "pandas", "pydantic"},
     "baselines": {"benchmarks", "leaderboard"},

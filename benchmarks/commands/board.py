@@ -63,6 +63,8 @@ def table(
     where: Annotated[
         str, typer.Option(help="Only rows within bounds, e.g. 'fit<=1.2,predict<=1.2': the best that is affordable.")
     ] = "",
+    choose: Annotated[str, typer.Option(help="Of rows that differ in this alone only the best by --by.")] = "",
+    by: Annotated[str, typer.Option(help="A column of the validation set.")] = "validation:accuracy",
     runs: Annotated[bool, typer.Option("--runs", help="A row for every run, in place of one per method.")] = False,
     methods: Methods = None,
     seeds: Seeds = None,
@@ -79,7 +81,7 @@ def table(
     """Show the table of a suite from its records: mean over seeds ± 95 % t interval; costs as ratios to MAP."""
     if write is not None:
         return _write(write)
-    from benchmarks.board import bound, chosen_column, chosen_columns, load
+    from benchmarks.board import bound, choice, chosen_column, chosen_columns, load
     from leaderboard import table as board
 
     shown = load(folder, suite, chosen_seeds(seeds))
@@ -96,6 +98,7 @@ def table(
         where=bounds,
         tasks=shown.tasks,
         runs=runs,
+        choice=choice(choose, by, shown.results),
     )
     if against and against not in (known := [board.BEST, *shown.names()]):
         raise unknown("method", against, known)

@@ -262,7 +262,7 @@ def _draws(drawing: _Drawing, task: str, methods: Methods, families: Mapping[str
     for family, labels in families.items():
         for count, label in labels.items():
             for seed, run in methods[label].items():
-                flops = run.cost.predict_flops if run.cost else None
+                flops = run.cost.get("predict_flops")
                 row = {"draws": count, "mflops": None if flops is None else flops / 1e6}
                 rows.append({"method": family, "seed": seed, **row, "nll": run.metrics["test"]["nll"]})
     if not rows:

@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 from commands import ROOT, ivi, ivi_apart, of, records, rows, scores, shas
 
-from baselines.registry import known_methods, variants
-from benchmarks import suite
-from leaderboard.columns import every
 from leaderboard.store import writing
 
 METHODS = Path(__file__).parent.parent / "baselines" / "methods"
@@ -92,25 +89,6 @@ def test_seeds_are_a_number_or_a_list(made, tiny):
 def test_everything_there_is_can_be_listed(kind, words):
     shown = ivi("list", kind).stdout
     assert all(word in shown for word in words), shown
-
-
-@pytest.mark.parametrize("kind", ["columns", "tasks", "suites", "methods"])
-def test_a_list_that_is_piped_has_one_line_for_each(tmp_path, kind):
-    shown = ivi_apart("list", kind, cwd=tmp_path, COLUMNS="40").stdout
-    names = {line.split()[0] for line in shown.splitlines() if line.strip()}
-    known = {
-        "methods": [*known_methods(), *variants()],
-        "tasks": suite.names("task"),
-        "suites": suite.names("suite"),
-        "columns": [one.key for one in every()],
-    }
-    assert names >= set(known[kind]) and len(shown.splitlines()) <= len(known[kind]) + 4, shown
-
-
-def test_suites_and_tasks_are_listed_apart_for_a_name_that_is_neither(tmp_path):
-    said = ivi("run", "quik", cwd=tmp_path, code=2).stderr
-    suites, _, tasks = said.partition("(suites: ")[2].partition("; tasks: ")
-    assert suites.split(", ") == suite.names("suite") and tasks.strip(") \n").split(", ") == suite.names("task")
 
 
 def test_runs_that_end_badly_leave_a_record_and_the_rest_goes_on(tiny, tmp_path):

@@ -180,7 +180,9 @@ def test_fronts_are_those_of_the_figures(thirty, thirty_records, visit):
         rows = [group for group in groups if group.task == "task-1" and not group.reason]
         base = next(group for group in rows if group.is_base).ok
         values = {group.name: {s: run.metrics["test"][key] for s, run in group.ok.items()} for group in rows}
-        costs = {group.name: [run.cost.fit_s / base[s].cost.fit_s for s, run in group.ok.items()] for group in rows}
+        costs = {
+            group.name: [run.cost["fit_s"] / base[s].cost["fit_s"] for s, run in group.ok.items()] for group in rows
+        }
         wanted = corners(values, costs)
         page.evaluate("hash => { location.hash = hash; }", address("many", ["task-1"], x="fit", y=key))
         page.wait_for_timeout(200)

@@ -106,7 +106,7 @@ def test_the_board_is_used_with_the_keyboard_alone(published, visit):
     assert page.locator("tr.outside").count() > 0
     page.locator(".point", has_text="implicit_vi").focus()
     page.keyboard.press("Enter")
-    assert page.locator("tr:has(.method[aria-expanded=true]) .method").inner_text() == "implicit_vi"
+    assert page.locator("tr:has(.method[aria-expanded=true]) .method").text_content() == "implicit_vi"
 
 
 def test_columns_are_shown_and_hidden_by_group(published, visit):

@@ -106,15 +106,15 @@ def _metrics(results: Sequence[Result]) -> list[Table]:
     return tables
 
 
-def _number(value: float | int | None) -> str:
+def _number(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:.5g}"
 
 
 def _costs(results: Sequence[Result]) -> Table:
     made = [one for one in results if one.cost]
-    lines = [[words, *(_number(getattr(one.cost, key)) for one in made)] for key, words in COSTS.items()]
+    lines = [[words, *(_number(one.cost.get(key)) for one in made)] for key, words in COSTS.items()]
     return Table("Cost of each run", ["", *(f"seed {one.seed}" for one in made)], lines)
 
 

@@ -1,5 +1,5 @@
 "use strict";
-/* The table: one body per task; built once for its tasks and columns, then only reordered and marked anew. */
+/* One table per task, laid out when it comes into sight; built once for its columns, then only reordered and marked anew. */
 const Table = (() => {
   const { make, find } = Dom;
   let built = "", turn = 0;
@@ -29,17 +29,17 @@ const Table = (() => {
       }));
       seen.push(...lines.filter((one) => one.isFound));
       const body = rows.get(task.rows[0].id).line.parentNode;
-      (isSeen(body, isNew ? first.length : null) ? first : later).push(() => place(body, lines, view));
+      (isSeen(body.closest("section"), isNew ? first.length : null) ? first : later).push(() => place(body, lines, view));
     }
     first.forEach((job) => job());
     finish(later);
     return seen;
   }
 
-  /* Whether a body is on the screen; of a table that was just built, that is not laid out yet, its first two are. */
-  function isSeen(body, before) {
+  /* Whether a part is on the screen; of those that were just built, that are not laid out yet, the first two are. */
+  function isSeen(part, before) {
     if (before !== null) return before < 2;
-    const { top, bottom } = body.getBoundingClientRect();
+    const { top, bottom } = part.getBoundingClientRect();
     return bottom > 0 && top < innerHeight;
   }
 
@@ -90,17 +90,16 @@ const Table = (() => {
     rows.clear();
     const columns = view.board.columns.filter((one) => view.columns.includes(one.key));
     columns.sort((a, b) => view.columns.indexOf(a.key) - view.columns.indexOf(b.key));
-    const several = view.tasks.length > 1, width = columns.length + 3;
-    const bodies = tasksOf(view).map((task) => {
+    const width = columns.length + 3;
+    find("board").replaceChildren(...tasksOf(view).map((task) => {
       const scales = columns.map((column) => scaleOf(task.rows, column));
-      const title = several && make("tr", { class: "task" }, make("th", { colspan: width, scope: "rowgroup" }, make("a", { href: task.page }, task.name)));
-      return make("tbody", {}, title || "", ...task.rows.flatMap((row) => Object.values(line(row, columns, scales, width, data, act))));
-    });
-    find("board").replaceChildren(caption(view), head(columns, act), ...bodies);
+      const body = make("tbody", {}, ...task.rows.flatMap((row) => Object.values(line(row, columns, scales, width, data, act))));
+      return make("section", {}, make("table", {}, caption(view, task), head(columns, act), body));
+    }));
   }
 
-  const caption = (view) =>
-    make("caption", {}, make("b", {}, view.board.title), ` · ${view.tasks.join(", ")}`);
+  const caption = (view, task) =>
+    make("caption", {}, make("b", {}, make("a", { href: task.page }, task.name)), ` · ${view.board.title}`);
 
   function head(columns, act) {
     const cells = columns.map((one) => {
