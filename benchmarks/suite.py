@@ -182,7 +182,7 @@ def names(kind: str) -> list[str]:
 
 def _load(kind: str, name: str, cls: type[T]) -> T:
     path = Path(name) if name.endswith(".toml") else HERE / f"{kind}s" / f"{name}.toml"
-    if kind == "task" and name in names("suite"):
+    if kind == "task" and not path.is_file() and name in names("suite"):
         tasks = ", ".join(_load("suite", name, Suite).tasks)
         raise UserError(f"'{name}' is a suite: name a task, one of its own for example: {tasks}")
     if not path.is_file():
