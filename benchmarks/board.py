@@ -111,12 +111,13 @@ def _asked(folder: Path, suite: str, results: list[Result]) -> tuple[Plan | None
             return plan, None
     made = {result.task for result in results}
     if made.isdisjoint({*tasks, name}):
-        if file.is_file() or not made:
+        known = made or {path.stem for path in (SUITES.parent / "tasks").glob("*.toml")}
+        if file.is_file() or (not made and suite in known):
             raise UserError(
                 f"no records of {suite} in {folder}: make them with 'ivi run {suite}', or name another folder"
             )
         suites = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")} - made
-        raise unknown_among(suite, {"suite": suites | {path.stem for path in SUITES.glob("*.toml")}, "task": made})
+        raise unknown_among(suite, {"suite": suites | {path.stem for path in SUITES.glob("*.toml")}, "task": known})
     return None, tuple({*tasks, name} & made)
 
 

@@ -239,6 +239,9 @@ def names(kind: str) -> list[str]:
 
 def _load(kind: str, name: str, cls: type[T]) -> T:
     path = Path(name) if name.endswith(".toml") else HERE / f"{kind}s" / f"{name}.toml"
+    if kind == "task" and not path.is_file() and name in names("suite"):
+        tasks = ", ".join(_load("suite", name, Suite).tasks)
+        raise UserError(f"'{name}' is a suite: name a task, one of its own for example: {tasks}")
     if not path.is_file():
         raise UserError(f"no such file: {path}") if name.endswith(".toml") else unknown(kind, name, names(kind))
     try:

@@ -77,12 +77,16 @@ def plan(runs: Sequence[Run], records: list[Record]) -> Group:
     todo = [run for run in runs if run.run_id not in found]
     bad = [run for run in runs if run.run_id in found and found[run.run_id].status not in DONE]
     unknown = sum(run.run_id not in seconds for run in todo)
-    words = [f"{len(runs)} runs, {len(todo)} to do, {len(bad)} failed"]
+    words = [f"{_counted(len(runs))}, {len(todo)} to do, {len(bad)} failed"]
     if left:
         words.append(f"about {left:.0f} s of work in the runs that others like them tell of")
     if unknown:
-        words.append(f"{unknown} runs take nobody knows how long yet")
+        words.append(f"how long {_counted(unknown)} will take is not known yet")
     return Group(view, Text("; ".join(words)))
+
+
+def _counted(runs: int) -> str:
+    return f"{runs} run{'s' if runs != 1 else ''}"
 
 
 def columns() -> Table:

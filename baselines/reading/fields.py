@@ -18,6 +18,8 @@ SCALARS = {"int": int, "float": float, "str": str, "bool": bool}
 BOUNDS = {"Ge": "ge", "Gt": "gt", "Le": "le", "Lt": "lt", "MultipleOf": "multiple_of"}
 KEYWORDS = ("ge", "gt", "le", "lt", "multiple_of")
 """Bounds that are read: those of annotated_types, and the keywords of its Interval and of pydantic's Field."""
+DECLARED = ("recipe_changes", "uses", "map_equivalent")
+"""Attributes of a method that are none of its hyperparameters (`baselines.protocol.Method`)."""
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
@@ -74,6 +76,8 @@ def _hyperparameter(
     cls: ClassSource, name: str, statement: ast.AnnAssign, aliases: Mapping[str, ast.expr]
 ) -> Hyperparameter:
     where = _where(cls, statement)
+    if name in DECLARED:
+        raise UserError(f"{where}: {name} is no hyperparameter: write it without an annotation, or as a ClassVar")
     default = _default(statement.value, where)
     annotation = _unquoted(statement.annotation)
     names = {_last(node) for node in ast.walk(annotation)}

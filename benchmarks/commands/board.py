@@ -279,7 +279,7 @@ def _line(text: object, style: str = "") -> Text:
 
 def _is_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(f"{folder}: no such folder: make records with 'ivi run quick', or name another folder")
 
 
 def _split(text: str | None) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from baselines.names import UserError
 from benchmarks.commands.options import RESULTS, Out, console, errors
 
 if TYPE_CHECKING:
@@ -69,9 +70,14 @@ def predict(
     Needs a run made with ivi run --keep-models. Probabilities are those of the board's scaled columns. UNLIKE is the
     share of validation examples that the run finds less strange: 0.99 says that 99 of 100 were.
     """
+    from benchmarks.own.kept import about_unlike, find_model, read_about
+
+    read_about(find_model(run, out, task, seed))  # what is not there is said before torch is loaded
+    for file in files:
+        if not file.exists():
+            raise UserError(f"{file} is not there: name pictures, folders of pictures, or tables")
     import torch
 
-    from benchmarks.own.kept import about_unlike
     from benchmarks.own.predictor import load_predictor
 
     torch.set_num_threads(1)

@@ -34,7 +34,9 @@ def site(
 ) -> None:
     """Make a site of the board: sort, bound, compare and draw in a browser, offline, from the records alone."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(
+            f"{folder}: no such folder: make records with 'ivi run quick', or name the folder with --folder"
+        )
     built = _built(folder, out)
     if screenshot is not None:
         _photograph(built.index.with_name("board.html"), screenshot)

@@ -53,10 +53,10 @@ def look(path: Path, target: str | None = None) -> Found:
     Raises:
         UserError: nothing there that can be learned from; in one line what would be right.
     """
-    from benchmarks.own import pictures, saved, tables
-
     if not path.exists():
         raise UserError(f"{path} is not there: name a folder of pictures, a CSV or a parquet file")
+    from benchmarks.own import pictures, saved, tables
+
     if path.is_file():
         if path.suffix.lower() not in (".csv", ".parquet"):
             raise UserError(f"{path}: name a folder of pictures, a .csv or a .parquet file, or a saved data set")

@@ -129,7 +129,7 @@ def _of_means(board: Board) -> list[str]:
     """What the numbers are that are no costs."""
     rows, chosen, against = board.rows, board.columns, board.against
     is_alone = max((row.n for row in rows), default=0) <= 1
-    alone = "one seed: no interval, and nothing to tell apart by"
+    alone = "one seed a row: no interval, and nothing to tell apart by"
     if against:
         name = "the best of the column" if against == BEST else plain(against)
         but = " (×MAP: ratios, as ever)" if any(one.cost for one in chosen) else ""

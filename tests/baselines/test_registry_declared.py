@@ -12,6 +12,7 @@ METHOD = """
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True)
 class Declares:
     {base}
 
@@ -41,6 +42,8 @@ def read(folder, own="pass", base="pass"):
         ('recipe_changes = {"epochs": 4, "max_steps": 100}', "exactly one"),
         ('recipe_changes = {"optimizer": "adam"}', "optimizer"),
         ('recipe_changes: ClassVar[dict] = {"warmup": 1.0}', "warmup"),
+        ('recipe_changes: dict = {"warmup": 0.5}', "write it without an annotation, or as a ClassVar"),
+        ("uses: tuple = ()", "write it without an annotation, or as a ClassVar"),
         ('recipe_changes = ["epochs"]', "must be a dict of fields of a recipe"),
         ("recipe_changes = 4", "must be a dict of fields of a recipe"),
         ('recipe_changes = {1: "epochs"}', "must be a dict of fields of a recipe"),
@@ -56,7 +59,7 @@ def read(folder, own="pass", base="pass"):
 def test_what_no_task_could_follow_is_one_line_that_names_the_place(tmp_path, line, words, where):
     with pytest.raises(UserError) as error:
         read(tmp_path, **{where: line})
-    assert words in str(error.value) and f"mine.py:{6 if where == 'base' else 13}: " in str(error.value), error.value
+    assert words in str(error.value) and f"mine.py:{7 if where == 'base' else 14}: " in str(error.value), error.value
 
 
 @pytest.mark.parametrize(

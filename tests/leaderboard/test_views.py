@@ -207,8 +207,8 @@ def test_the_smallest_detectable_difference_stands_in_legend_and_json():
 def test_a_table_of_one_seed_says_that_there_is_no_interval_and_one_of_several_does_not():
     for rows, alone in (([result()], True), (results("map", 0.9, 0.8), False), (results("map", 0.9), True)):
         legend = as_markdown(fold(rows)).splitlines()[-1]
-        assert ("one seed: no interval" in legend) is alone and ("mean over n seeds" in legend) is not alone
-    assert "one seed: no interval" in as_markdown(fold([result(), result("other")], against="map"))
+        assert ("one seed a row: no interval" in legend) is alone and ("mean over n seeds" in legend) is not alone
+    assert "one seed a row: no interval" in as_markdown(fold([result(), result("other")], against="map"))
 
 
 def with_ood(*sides):
