@@ -122,13 +122,13 @@ def test_without_a_wall_peeking_answers_the_public_labels_and_fails_where_classe
 ):
     names = ("map", *PEEKING, *SEARCHING)
     open_ = make(scratch, prepared, names, None, tmp_path / "a")
-    elsewhere = [
-        name for name in ("map", *PEEKING) if name != "ReadsBesideItsData"
-    ]  # the copy's own truth lies on the disk
+    # The copy's own truth lies on the disk.
+    elsewhere = [name for name in ("map", *PEEKING) if name != "ReadsBesideItsData"]
     renamed = make(scratch, copied, elsewhere, None, tmp_path / "b")
     assert abs(renamed["map"].values[ACCURACY] - open_["map"].values[ACCURACY]) < 0.03
     assert open_["ReadsBesideItsData"].values[ACCURACY] == 1.0
     for name in SEARCHING:  # there is nothing in a process that fits, wall or not
+        assert open_[name].is_ok, open_[name].record.error
         assert open_[name].values == open_["map"].values, name
     for name in elsewhere[1:]:
         assert open_[name].values[ACCURACY] == 1.0, name
