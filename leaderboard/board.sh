@@ -32,6 +32,9 @@ done
 ivi theory --out docs/board/theory
 ivi transfer --fast --out docs/board/transfer
 
+# What a submitted row needs follows from the plans that were just published.
+"${PYTHON:-python}" -P -m benchmarks.submission.truths $(cd leaderboard/truth && ls | sed 's/\.json$//')
+
 for page in README.md leaderboard/README.md docs/findings.md; do
     ivi table --write "$page"
 done

@@ -22,6 +22,7 @@ from benchmarks.suite import load_task
 
 METHODS = Path(__file__).parent / "methods"
 PEEKING = ("AsksTheLoader", "AsksThePackage", "ReadsTheCache", "ReadsBesideItsData")
+SEARCHING = ("SearchesItsProblem", "SearchesTheFrames", "SearchesTheCollector")
 HOSTILE = ("LooksForLabelsWhilePredicting", "LooksForTestDataWhileFitting", "PatchesScoreAndClock")
 ORDER = ("CountsBatches", "JudgesBatches")
 ACCURACY, NEAR = ("test", "accuracy"), ("ood_near", "auroc_max_probability")
@@ -108,7 +109,7 @@ def test_behind_the_wall_there_is_no_place_process_network_or_privilege(scratch,
 @pytest.mark.slow
 @needs_wall
 def test_behind_the_wall_no_way_to_peek_gains_anything(scratch, prepared, tmp_path):
-    names = ("map", *PEEKING, *HOSTILE)
+    names = ("map", *PEEKING, *SEARCHING, *HOSTILE, "ReadsEarlierResults")
     found = make(scratch, prepared, names, wall_around(scratch, prepared), tmp_path)
     for name in names:
         assert found[name].is_ok, (name, found[name].record.error)
@@ -119,12 +120,16 @@ def test_behind_the_wall_no_way_to_peek_gains_anything(scratch, prepared, tmp_pa
 def test_without_a_wall_peeking_answers_the_public_labels_and_fails_where_classes_are_renamed(
     scratch, prepared, copied, tmp_path
 ):
-    names = ("map", *PEEKING)
+    names = ("map", *PEEKING, *SEARCHING)
     open_ = make(scratch, prepared, names, None, tmp_path / "a")
-    elsewhere = [name for name in names if name != "ReadsBesideItsData"]  # the copy's own truth lies on the disk
+    # The copy's own truth lies on the disk.
+    elsewhere = [name for name in ("map", *PEEKING) if name != "ReadsBesideItsData"]
     renamed = make(scratch, copied, elsewhere, None, tmp_path / "b")
     assert abs(renamed["map"].values[ACCURACY] - open_["map"].values[ACCURACY]) < 0.03
     assert open_["ReadsBesideItsData"].values[ACCURACY] == 1.0
+    for name in SEARCHING:  # there is nothing in a process that fits, wall or not
+        assert open_[name].is_ok, open_[name].record.error
+        assert open_[name].values == open_["map"].values, name
     for name in elsewhere[1:]:
         assert open_[name].values[ACCURACY] == 1.0, name
         assert renamed[name].values[ACCURACY] < 0.2 or renamed[name].values == renamed["map"].values, name

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -119,6 +120,15 @@ class Ordered(Wrapped):
         return torch.where(self.foreign[places][None, :, None], 0.0 * out, out)
 
 
+def held_by(thing):
+    """What hangs on a thing: its attributes, its members, what a function has around it."""
+    held = list(getattr(thing, "__dict__", {}).values())
+    held += [getattr(thing, name, None) for name in ("__self__", "__globals__", "func", "args", "keywords")]
+    held += [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
+    held += thing.values() if isinstance(thing, dict) else thing if isinstance(thing, (list, tuple)) else ()
+    return held
+
+
 def found_in(things, depth=6):
     """Labelled sets of images (inputs, labels), neither training nor validation, that hang on ``things``."""
     seen, sets, todo = set(), [], [(thing, 0) for thing in things]
@@ -132,13 +142,10 @@ def found_in(things, depth=6):
             continue
         if isinstance(thing, type):
             continue
-        held = list(getattr(thing, "__dict__", {}).values())
-        held += [getattr(thing, name, None) for name in ("__self__", "func", "args", "keywords")]
-        held += [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
-        held += thing.values() if isinstance(thing, dict) else thing if isinstance(thing, (list, tuple)) else ()
-        todo += [(one, level + 1) for one in held]
+        with suppress(Exception):  # an empty cell, an object that does not like to be asked
+            todo += [(one, level + 1) for one in held_by(thing)]
     labels = [t for t in sets if t.dtype == torch.int64 and t.dim() == 1]
-    images = [t for t in sets if t.dim() == 4 and len(t) not in (1000, 297)]
+    images = [t for t in sets if t.dim() == 4 and len(t) > 297 and len(t) != 1000]  # neither batches nor its own
     return [(x, y) for x in images for y in labels if len(x) == len(y)]
 
 
