@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -99,30 +101,41 @@ def run(
     from benchmarks.executors.chosen import chosen as chosen_executor
     from benchmarks.results import Todo
 
-    if suite.startswith("-"):
-        raise UserError(f"no option {suite} before the suite: name the suite first, what belongs to --on after it")
+    _check_options(suite, jobs, limit)
     where = chosen_executor(on, context.args, [str(one.name) for one in context.command.params])
-    if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs must be at least 1, not {jobs}")
-    if not limit > 0:
-        raise UserError(f"--limit must be more than 0 minutes, not {limit:g}")
     chosen = chosen_runs(suite, methods, seeds, device, method, here=where.name == "local")
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
-    try:
+    with _interrupted(chosen, out):
         plan = chosen.plan(out)
         options = {"workers": jobs, "redo": redo, "limit": 60 * limit, "plan": plan, "keep_models": keep_models}
         make_runs(chosen.runs, out, console, on=where, **options)
-    except KeyboardInterrupt:
-        done, _ = _ended(chosen, out)
-        kept = f"{done} of {len(chosen.runs)} runs are done and kept"
-        errors.print(f"interrupted: {kept}; the same command goes on from here", soft_wrap=True)
-        raise Told(130) from None
     labels = ",".join(dict.fromkeys(one.method.label for one in chosen.runs))
     show_suite(out, chosen.suite.name, None if methods is None else labels, seeds)
     _, failed = _ended(chosen, out)
     if failed:
         errors.print(f"{failed} of {len(chosen.runs)} runs failed; their records say why. Repeat them with --retry.")
         raise typer.Exit(1)
+
+
+def _check_options(suite: str, jobs: int | None, limit: float) -> None:
+    if suite.startswith("-"):
+        raise UserError(f"no option {suite} before the suite: name the suite first, what belongs to --on after it")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs must be at least 1, not {jobs}")
+    if not limit > 0:
+        raise UserError(f"--limit must be more than 0 minutes, not {limit:g}")
+
+
+@contextmanager
+def _interrupted(chosen: Chosen, out: Path) -> Iterator[None]:
+    """Ctrl-C in the block says what is done and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        done, _ = _ended(chosen, out)
+        kept = f"{done} of {len(chosen.runs)} runs are done and kept"
+        errors.print(f"interrupted: {kept}; the same command goes on from here", soft_wrap=True)
+        raise Told(130) from None
 
 
 def _ended(chosen: Chosen, out: Path) -> tuple[int, int]:

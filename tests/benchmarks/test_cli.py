@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT, ivi, ivi_apart, of, records, rows, scores, shas
 
+from baselines.registry import known_methods, variants
 from leaderboard.store import writing
 
 METHODS = Path(__file__).parent.parent / "baselines" / "methods"
