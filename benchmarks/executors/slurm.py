@@ -52,7 +52,7 @@ def opened(options: Options, place: Place) -> SlurmExecutor:
 
 def status(folder: Path) -> list[str]:
     """What goes on for a folder of records: workers by their state, what each has, and its log."""
-    root = folder / FOLDER
+    root = folder.absolute() / FOLDER
     if not (root / "queue").is_dir() or shutil.which("squeue") is None:
         return []
     states, spool = states_of(root) or {}, Spool(root)

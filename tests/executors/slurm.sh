@@ -60,12 +60,28 @@ END
     exit 1
 }
 
+ours() { # every process that was started with this cluster's configuration
+    for one in $(grep -lsF "$folder" /proc/[0-9]*/environ /proc/[0-9]*/cmdline | cut -d/ -f3 | sort -u); do
+        case $(cat "/proc/$one/comm" 2>/dev/null) in slurmctld | slurmd | slurmstepd | slurmscriptd | munged) echo "$one" ;; esac
+    done
+}
+
 down() {
     export SLURM_CONF="$conf"
     scancel -u "$(id -un)" 2>/dev/null || true
-    for name in slurmd slurmctld munge/pid; do
-        case $name in munge/pid) file=$folder/munge/pid ;; *) file=$folder/$name.pid ;; esac
-        [ -s "$file" ] && kill "$(cat "$file")" 2>/dev/null || true
+    for _ in $(seq 50); do
+        left=$(squeue -h 2>/dev/null) || break # no controller any more
+        [ -z "$left" ] && break
+        sleep 0.2
+    done
+    for signal in TERM KILL; do
+        for one in $(ours); do
+            kill "-$signal" "$one" 2>/dev/null || true
+        done
+        for _ in $(seq 25); do
+            [ -z "$(ours)" ] && break
+            sleep 0.2
+        done
     done
 }
 

@@ -100,8 +100,8 @@ def test_a_process_that_fits_there_has_no_evaluation_data(cluster, tmp_path):
 @pytest.mark.parametrize("cluster", ["slurm"], indirect=True)
 def test_a_second_driver_waits_for_the_workers_of_one_that_was_killed(cluster, tiny, here, tmp_path):
     spool = tmp_path / "results/.slurm"
-    log = (tmp_path / "log").open("w")
-    driver = subprocess.Popen(command("run", tiny, *ON["slurm"]), cwd=tmp_path, stdout=log, stderr=log)
+    with (tmp_path / "log").open("w") as log:
+        driver = subprocess.Popen(command("run", tiny, *ON["slurm"]), cwd=tmp_path, stdout=log, stderr=log)
     until = time.monotonic() + 600
     while not any((spool / "taken").glob("*")) and time.monotonic() < until:
         time.sleep(0.1)
