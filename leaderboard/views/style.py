@@ -99,6 +99,7 @@ LOOKS: Mapping[str, Look] = {
     "checkpoint_ensemble": Look(_BLUE, "$C$", LINES[2]),
     "label_smoothing": Look(_GREY, "$A$", LINES[0]),
     "mixup": Look(_GREY, "$X$", LINES[1]),
+    "own_rate": Look(_GREY, "$R$", LINES[2]),
 }
 """The look of every method and named variant of the suite, for ever: a variant has its method's colour."""
 RESERVED = ("#7a7a7a", "#7b1e3b", "#6b6b00", "#00556b", "#4b3a8e", "#8c6d3f")

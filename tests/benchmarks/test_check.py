@@ -51,7 +51,7 @@ def test_a_method_that_says_why_it_cannot_work_on_a_task_is_passed_over_there():
         (f"{UNFAIR}:FindsTheTruth", "diabetes-mlp", SEARCH),
         (f"{UNFAIR}:Thawed", "digits-mlp", "the method is a frozen dataclass"),
         (f"{UNFAIR}:TenTimes", "digits-mlp", "it takes no more steps than the recipe that it declares"),
-        (f"{BROKEN}:FetchesElsewhere", "digits-mlp", "it learns from the data that it is given"),
+        (f"{BROKEN}:FetchesDigits", "digits-mlp", "it learns from the data that it is given"),
         (f"{BROKEN}:DrawsAnew", "digits-mlp", "asking twice gives the same outputs"),
     ],
     ids=lambda value: value.rpartition(":")[2],

@@ -147,7 +147,7 @@ def damage(path):
         (["map", "x.png"], "was run on several tasks: say which with --task: diabetes-mlp, digits-mlp"),
         (["map", "x.png", "--task", "digits-mlp"], "x.png is not there"),
         (["map", "rows.toml", "--task", "diabetes-mlp"], "tables are read from .csv and .parquet files"),
-        (["damaged.model.safetensors", "x.png"], "the tensors in it are not those that the run has fitted"),
+        (["damaged.model.safetensors", "seen.png"], "the tensors in it are not those that the run has fitted"),
         (["kept.toml.model.safetensors", "x.png"], "not a kept predictor"),
     ],
 )
@@ -155,6 +155,7 @@ def test_what_cannot_be_answered_is_said_in_one_line(folder, arguments, words):
     damaged = folder / f"damaged{SUFFIX}"
     damaged.write_bytes(beside(file_of(folder, "digits-mlp", "map"), SUFFIX).read_bytes())
     damage(damaged)
+    Image.new("L", (8, 8)).save(folder / "seen.png")
     (folder / f"kept.toml{SUFFIX}").write_text("no safetensors")
     (folder / "rows.toml").write_text("a = 1")
     done = ivi("predict", *arguments, cwd=folder, code=2)

@@ -182,6 +182,18 @@ class FetchesElsewhere(MAP):
         return MAP().fit(replace(problem, train=images(problem.likelihood.kind, problem.train.num_examples, 1)))
 
 
+class FetchesDigits(MAP):
+    """Trains on digits that it has from elsewhere, whatever it is given."""
+
+    def fit(self, problem):
+        from problems import Memory
+        from sklearn.datasets import load_digits
+
+        found, n = load_digits(), problem.train.num_examples
+        x = torch.tensor(found.images[:n, None] / 8.0 - 1.0, dtype=torch.float32)
+        return MAP().fit(replace(problem, train=Memory(x, torch.tensor(found.target[:n]))))
+
+
 @dataclass
 class Thawed:
     """A dataclass whose hyperparameters may change."""
