@@ -135,6 +135,7 @@ def test_the_labels_and_inputs_of_all_sets_are_hashed_in_the_record(folder):
     assert len({one[key] for one in record["sets"].values() for key in ("inputs", "labels")}) == 6
 
 
+@pytest.mark.slow
 def test_a_task_with_a_real_number_goes_the_whole_way(tmp_path):
     (tmp_path / "numbers.toml").write_text(NUMBERS)
     ivi("run", "numbers.toml", cwd=tmp_path)

@@ -67,6 +67,7 @@ def test_training_validation_and_test_images_are_those_of_the_data_set_each_once
     assert torch.equal(inputs[truth["validation"][0]], validation.inputs)
 
 
+@pytest.mark.slow
 def test_the_same_images_from_another_source_give_the_same_runs(made, tiny, tmp_path):
     """A data set as built in, and as a parquet copy that a user has put on disk."""
     import datasets

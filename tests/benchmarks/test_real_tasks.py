@@ -200,6 +200,7 @@ def test_published_weights_on_a_streamed_set_are_judged_as_they_are(untouched, m
     assert made["map"]["scores"]["test"]["nll"] == pytest.approx(float(loss), abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["train", "validation"])
 def test_a_streamed_set_that_is_too_small_for_the_task_is_one_line(untouched, field):
     text = changed((untouched / "task.toml").read_text(), **{field: "41"})

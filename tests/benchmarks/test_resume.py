@@ -38,6 +38,7 @@ def is_whole(folder, made):
     assert names == expected
 
 
+@pytest.mark.slow
 def test_a_suite_whose_driver_is_killed_goes_on_with_the_next_run(made, tiny, tmp_path):
     killed_when(MOMENTS["a record is kept"], tmp_path, tiny)
     before = len(records(tmp_path / "results"))
@@ -98,6 +99,7 @@ def test_neither_the_number_of_jobs_nor_other_methods_change_a_prediction(made, 
     }
 
 
+@pytest.mark.slow
 def test_a_strangers_packages_in_the_working_folder_are_no_part_of_the_program(made, tiny, tmp_path):
     for name in ("benchmarks", "baselines", "leaderboard", "ivi"):
         (tmp_path / name).mkdir()

@@ -319,6 +319,7 @@ def test_a_random_convolution_keeps_its_network_in_channels_last(noise, channels
     assert len(seen) >= 4 and all(one.is_contiguous(memory_format=torch.channels_last) for one in seen)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # inside torch.compile
 @pytest.mark.parametrize("noise", ["shared", "antithetic", "per_example"])
 def test_a_compiled_network_with_a_generator_agrees_with_eager(lenet, noise):

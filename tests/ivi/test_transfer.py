@@ -9,6 +9,7 @@ import torch
 from ivi.transfer import _best_lr, _summary, run_transfer
 
 
+@pytest.mark.slow
 def test_a_sweep_writes_its_numbers_and_a_figure(tmp_path):
     x = torch.randn(200, 4, 4)
     y = x.flatten(1)[:, :3].argmax(1)

@@ -1,12 +1,29 @@
 """Sites built once, and Chromium to look at them; without it these tests are skipped, and say so."""
 
 import shutil
+from importlib.util import find_spec
 
 import boards
 import pytest
 
 from benchmarks.described import texts
 from leaderboard.views.site.build import build
+
+
+def found():
+    """The path of Chromium, or why there is no browser here."""
+    if find_spec("playwright") is None:
+        return None, "playwright is not installed"
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return path, "there is no Chromium on this machine"
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what wants a browser before a site is built for it."""
+    path, reason = found()
+    for item in items:
+        if path is None and "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +45,10 @@ def thirty(thirty_records, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("there is no Chromium on this machine")
-    with api.sync_playwright() as driver:
+    from playwright.sync_api import sync_playwright
+
+    path, _ = found()
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
