@@ -18,7 +18,7 @@ from leaderboard.table import Row
 from leaderboard.views.cells import cell
 from leaderboard.views.site import pictures
 from leaderboard.views.site.answers import answers
-from leaderboard.views.site.documents import Document, documents
+from leaderboard.views.site.documents import Document, documents, pages
 from leaderboard.views.site.methods import MethodSeen, MethodText, method_name, methods_of
 from leaderboard.views.site.numbers import embedded, page_data
 from leaderboard.views.site.pages import Pages
@@ -211,8 +211,8 @@ def _tasks(site: _Site) -> None:
 
 
 def _documents(site: _Site, found: Sequence[Document]) -> None:
-    for one in found:
-        site.pages.write(one.page, "document", title=one.title, content=one.content)
+    for page, (title, content) in pages(found).items():
+        site.pages.write(page, "document", title=title, content=content)
     if found:
         sections = [vars(section) for one in found for section in one.sections]
         links = [(one.page, one.title) for one in found]

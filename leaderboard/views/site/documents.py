@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 PICTURES = {".png", ".jpg", ".jpeg"}
+TOGETHER = "decisions"
+"""Folder below ``docs`` whose documents, half a page each, stand on one page."""
 _COMMENT = re.compile(r"^<!--.*?-->\n?", re.M)
 
 
@@ -27,7 +30,11 @@ class Section:
 
 @dataclass
 class Document:
-    """One document: its file, its address on the site, and what it renders to."""
+    """One document: its file, its address on the site, and what it renders to.
+
+    Attributes:
+        page: its address, with a place on a page where it stands beside others.
+    """
 
     path: Path
     page: str
@@ -46,9 +53,21 @@ def documents(root: Path, to: Path) -> list[Document]:
     return list(found.values())
 
 
+def pages(found: Iterable[Document]) -> dict[str, tuple[str, str]]:
+    """Address -> title and content of every page that the documents are on."""
+    made: dict[str, tuple[str, str]] = {}
+    for one in found:
+        page, _, place = one.page.partition("#")
+        content = f'<section id="{place}">\n{one.content}</section>\n' if place else one.content
+        title, before = made.get(page, (TOGETHER.capitalize() if place else one.title, ""))
+        made[page] = title, before + content
+    return made
+
+
 def _page(root: Path, path: Path) -> str:
-    inner = path.relative_to(root).with_suffix("").as_posix().removeprefix("docs/").replace("/", "-")
-    return f"docs/{inner}.html"
+    inner = path.relative_to(root).with_suffix("").as_posix().removeprefix("docs/")
+    folder, _, name = inner.rpartition("/")
+    return f"docs/{folder}.html#{name}" if folder == TOGETHER else f"docs/{inner.replace('/', '-')}.html"
 
 
 def _title(path: Path) -> str:
@@ -72,6 +91,8 @@ def _render(one: Document, root: Path, to: Path, known: dict[Path, Document]) ->
             _close(one, title, anchor, text)
             title, text = _words(tokens[i + 1]), []
             anchor = _anchor(title, taken)
+            if "#" in one.page:  # beside others, whose headings may have the same words
+                anchor = f"{one.page.partition('#')[2]}-{anchor}"
             token.attrSet("id", anchor)
         elif token.type == "inline":
             text.append(_words(token))
@@ -91,7 +112,7 @@ def _aligned(token: Token) -> None:
 
 def _close(one: Document, title: str, anchor: str, text: list[str]) -> None:
     if text or title != one.title:
-        page = f"{one.page}#{anchor}" if anchor else one.page
+        page = f"{one.page.partition('#')[0]}#{anchor}" if anchor else one.page
         one.sections.append(Section(page, one.title, title, " ".join(text)))
 
 
@@ -122,7 +143,9 @@ def _link(token: Token, one: Document, root: Path, to: Path, known: dict[Path, D
         if there is None:
             token.attrs = {"class": "soft", "title": f"{target}, in the project's repository"}
         else:
-            token.attrSet("href", there.page.removeprefix("docs/") + (f"#{anchor}" if anchor else ""))
+            page, _, place = there.page.removeprefix("docs/").partition("#")
+            inside = "-".join(filter(None, (place, anchor)))
+            token.attrSet("href", page + (f"#{inside}" if inside else ""))
 
 
 def _copied(path: Path, root: Path, to: Path) -> str:
