@@ -52,7 +52,11 @@ END
     slurmctld -f "$conf" -c
     nice -n "${SLURM_TEST_NICE:-0}" slurmd -f "$conf" -N node1
     for _ in $(seq 100); do
-        sinfo -h -o %T 2>/dev/null | grep -q idle && return 0
+        if sinfo -h -o %T 2>/dev/null | grep -q idle; then
+            # A node that is idle may still be unable to begin a job, in a container for one.
+            timeout 60 sbatch --quiet --wait --output "$folder/log/first" --wrap true && return 0
+            break
+        fi
         sleep 0.2
     done
     sinfo || true

@@ -48,9 +48,10 @@ def cluster(request, tmp_path_factory):
     folder, script = tmp_path_factory.mktemp(name), HERE / f"{name}.sh"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     try:
-        up = subprocess.run([script, "up", folder], env=environment, capture_output=True, text=True, timeout=900)
+        with (folder / "up.log").open("w") as log:  # not a pipe: what stays in the background would hold it open
+            up = subprocess.run(["timeout", "300", script, "up", folder], env=environment, stdout=log, stderr=log)
         if up.returncode != 0:
-            pytest.skip(f"{name} does not start: {up.stderr.strip()[-300:]}")
+            pytest.skip(f"{name} does not start: {(folder / 'up.log').read_text().strip()[-300:]}")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
             patch.setenv("PYTHONPATH", str(ROOT))
