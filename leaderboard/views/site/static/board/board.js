@@ -19,13 +19,19 @@
     draw();
   }
 
+  /* The table first: what stands around it follows when the screen shows it; a newer view takes its place. */
   function draw() {
     seen = Table.show(view, data, act);
+    const drawn = view, around = () => { if (drawn === view) drawAround(); };
+    if (document.documentElement.dataset.ready) requestAnimationFrame(() => setTimeout(around)); else around();
+    find("count").textContent = `${seen.filter((one) => one.isInside).length} of ${Table.tasksOf(view).reduce((n, task) => n + task.rows.length, 0)} rows`;
+  }
+
+  function drawAround() {
     Scatter.show(view, act);
     Panels.pins(view, act);
     Panels.ranks(view, data);
     Panels.legend(view, seen);
-    find("count").textContent = `${seen.filter((one) => one.isInside).length} of ${Table.tasksOf(view).reduce((n, task) => n + task.rows.length, 0)} rows`;
   }
 
   function controls() {

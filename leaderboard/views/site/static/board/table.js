@@ -52,7 +52,7 @@ const Table = (() => {
       jobs.shift()();
       if (jobs.length) setTimeout(step); else delete root.dataset.busy;
     };
-    if (jobs.length) setTimeout(step);
+    if (jobs.length) requestAnimationFrame(() => setTimeout(step));
   }
 
   /* Move and mark the rows of a task; those that are in their place already stay there. */
