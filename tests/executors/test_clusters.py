@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -38,14 +39,14 @@ ON = {
 
 
 @pytest.fixture(scope="module", params=["slurm", "ray"])
-def cluster(request, tmp_path_factory):
+def cluster(request):
     """A cluster for the module: its name, and the folder of what belongs to it."""
     name = request.param
     missing = [program for program in NEEDS[name] if shutil.which(program) is None]
     if missing or (name == "slurm" and os.getuid() != 0):
         pytest.skip(f"{name}: {', '.join(missing) or 'root'} is not here")
     pytest.importorskip("submitit" if name == "slurm" else "ray")
-    folder, script = tmp_path_factory.mktemp(name), HERE / f"{name}.sh"
+    folder, script = Path(tempfile.mkdtemp(prefix="ivi")), HERE / f"{name}.sh"  # short: sockets lie in it
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     try:
         with (folder / "up.log").open("w") as log:  # not a pipe: what stays in the background would hold it open
@@ -58,6 +59,7 @@ def cluster(request, tmp_path_factory):
             yield name, folder
     finally:
         subprocess.run([script, "down", folder], check=False, timeout=120)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
