@@ -13,7 +13,7 @@ timm = pytest.importorskip("timm")
 # Name -> input size; those that fix theirs at construction get it as an argument.
 CONVOLUTIONAL = {
     "resnet10t": 64, "resnet18": 32, "resnetv2_18": 32, "resnext26ts": 64, "seresnet18": 32, "ecaresnet26t": 64,
-    "res2net50_14w_8s": 64, "regnetx_002": 64, "regnety_002": 64, "regnetz_005": 64, "densenet121": 64, "vgg11": 32,
+    "res2net50_14w_8s": 64, "regnetx_002": 64, "regnety_002": 64, "regnetz_005": 64, "densenet121": 64,
     "vgg11_bn": 32, "convnext_atto": 64, "convnextv2_atto": 64, "efficientnet_b0": 64, "tf_efficientnet_lite0": 64,
     "efficientnetv2_rw_t": 64, "mobilenetv2_050": 64, "mobilenetv3_small_050": 64, "mobilenetv4_conv_small_050": 64,
     "mnasnet_small": 64, "ghostnet_050": 64, "nf_regnet_b0": 64, "dm_nfnet_f0": 64, "nf_resnet26": 64,
