@@ -17,8 +17,11 @@ from baselines.likelihood import LOG_VARIANCE
 from baselines.protocol import BatchSource, Problem, Unsupported
 from baselines.train import Diverged
 
-JACOBIAN_NUMBERS = 2**26
-"""Numbers of the Jacobians that are held at once: 256 MiB of float32, a few times over."""
+JACOBIAN_NUMBERS = 2**29
+"""Numbers of one example's Jacobian, at most: 2 GiB of float32."""
+AT_ONCE = 2
+"""Examples whose Jacobians are taken together: each of their outputs is led back through all of them, so that the cost
+of an example grows with their number; one alone has the overhead for itself."""
 
 
 class UnitNoise(nn.Module):
@@ -52,10 +55,9 @@ class AllWeights(nn.Module):
             raise Unsupported(f"a full posterior of {size} weights has {size}² numbers: use structure=kron or diag")
         if method.prior_precision == "validation":
             raise Unsupported("prior_precision=validation is for the last layer: use subset=last_layer or marglik")
-        if method.predictive == "glm" and size * self.likelihood.outputs > 8 * JACOBIAN_NUMBERS:
+        if method.predictive == "glm" and size * self.likelihood.outputs > JACOBIAN_NUMBERS:
             numbers = f"{size} x {self.likelihood.outputs}"
             raise Unsupported(f"one example's Jacobian has {numbers} numbers: use subset=last_layer or predictive=nn")
-        self._chunk = max(1, JACOBIAN_NUMBERS // (size * self.likelihood.outputs))
         self._drawn: list[dict[str, Tensor]] | None = None
 
     def unfitted(self) -> Any:
@@ -92,7 +94,7 @@ class AllWeights(nn.Module):
         """Outputs [1, batch, outputs] with the probit link, else [draws, batch, outputs]."""
         if self.method.predictive == "nn":
             return torch.stack([functional_call(self.model, weights, (x,)) for weights in self._weights()])
-        return torch.cat([self._linearized(part) for part in x.split(self._chunk)], 1)
+        return torch.cat([self._linearized(part) for part in x.split(AT_ONCE)], 1)
 
     def _linearized(self, x: Tensor) -> Tensor:
         weights = {name: p.detach() for name, p in self.model.named_parameters()}

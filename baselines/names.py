@@ -8,6 +8,8 @@ from difflib import get_close_matches
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 """Names of methods, tasks, suites and data sets: fit for a file's name, a cell of any table and a shell."""
+MOST = 60
+"""Names that are all listed where one is wrong; of more, the nearest."""
 LABEL = re.compile(r"[a-z0-9][A-Za-z0-9 _.,=()'+/-]{0,199}")
 """What a row may be called: a method spec in printable ASCII, with nothing that marks up text anywhere."""
 
@@ -55,6 +57,9 @@ def unknown_among(name: str, groups: Mapping[str, Iterable[str]]) -> UserError:
 def _unknown(kind: str, name: str, choices: Sequence[str], listed: str) -> UserError:
     folded = {choice.casefold(): choice for choice in choices}
     near = get_close_matches(name[:200].casefold(), folded, n=1, cutoff=0.5)
+    if len(choices) > MOST:
+        alike = get_close_matches(name[:200].casefold(), folded, n=10, cutoff=0.0)
+        listed = f"{', '.join(folded[one] for one in alike)} and {len(choices) - len(alike)} more"
     hint = f"did you mean '{folded[near[0]]}'?" if near else "there is:"
     return UserError(f"unknown {kind} '{name}': {hint} ({listed or 'none'})")
 

@@ -24,16 +24,17 @@ class SNGPPredictor(nn.Module):
         self.model = problem.new_model().eval()
         head, seeds = find_head(self.model, problem.example), problem.seeds
         self.gp = RandomFeatureGP(head, method.features, method.length_scale, seeds.noise("features"))
+        self.gp.root.div_(size := (method.features / 2) ** 0.5)  # no data: a prior variance of 1
         replace_head(self.model, head, nn.Identity())
-        self.method, self.likelihood, self.seed = method, problem.likelihood, seeds.noise("draws")
+        self.method, self.likelihood, self.seed, self._size = method, problem.likelihood, seeds.noise("draws"), size
 
     def forward(self, x: Tensor) -> Tensor:
         """Mean outputs [batch, outputs]."""
         return self.gp(self.phi(x))
 
     def phi(self, x: Tensor) -> Tensor:
-        """Random features [batch, features] of the network's own, which are normalized to length √size."""
-        return self.gp.features(nn.functional.layer_norm(own := self.model(x), own.shape[1:]))
+        """Cosines [batch, features] of normalized features: √(2/features) would make SGD's steps too small."""
+        return self._size * self.gp.features(nn.functional.layer_norm(own := self.model(x), own.shape[1:]))
 
     def outputs(self, x: Tensor) -> Tensor:
         """Outputs [1, batch, outputs] in the mean-field approximation, else [draws, batch, outputs]."""
@@ -47,14 +48,13 @@ class SNGPPredictor(nn.Module):
 class SNGP:
     """SNGP (Liu et al. 2020, arXiv 2006.10108), algorithm 1: random features, Laplace covariance, bounded norms.
 
-    What matters is ``bound``, then ``length_scale``. ``bound``, ``features`` and ``ridge`` are the authors' code's for
-    CIFAR; as there features are normalized (with a length scale of 1.8) and one covariance serves all classes.
+    What matters is ``bound``, then ``length_scale``. ``bound``, ``features`` and ``ridge`` are those of their code.
 
     Attributes:
         bound: largest spectral norm of a hidden layer.
         features: number of random features.
         length_scale: of the Gaussian kernel, in units of the length of a feature vector.
-        ridge: precision of the prior of the output weights.
+        ridge: inverse of the prior variance of an output.
         link: how Gaussian logits become one prediction: ``mean_field`` (one pass) or ``mc`` (draws).
         draws: members under ``mc``.
     """
@@ -75,6 +75,6 @@ class SNGP:
         net: Any = self.predictor(problem)
         bound = SpectralBound(net.model, problem.example, net.gp, self.bound, problem.seeds.noise("norms"))
         train(net, problem, after_step=bound.after_step)
-        batches = problem.train.ordered(problem.recipe.batch_size)
-        net.gp.fit((net.phi(x) for x, _ in batches), net.likelihood, self.ridge)
+        phis = (net.phi(x) for x, _ in problem.train.ordered(problem.recipe.batch_size))
+        net.gp.fit(phis, net.likelihood, self.ridge * self.features / 2)
         return net

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from baselines.grammar import split
 from baselines.names import UserError, unknown, unknown_among
 from benchmarks.machine import cache_folder
 from leaderboard.card import Card
 from leaderboard.choice import Choice
 from leaderboard.columns import Column, UnknownColumn, column, columns, every
 from leaderboard.cost import CostRecord, OldCostRecord, read_costs
-from leaderboard.plan import SUFFIX, Plan, read_plan
+from leaderboard.plan import SUFFIX, Plan, folder_of, read_plan
 from leaderboard.record import RecordError
 from leaderboard.results import Result, load_results
 from leaderboard.rows import Group, groups_of
@@ -58,15 +59,31 @@ class Shown:
         """Names of its rows."""
         return sorted({group.name for group in self.groups()})
 
-    def only(self, made: Board, methods: str | None) -> Board:
-        """The board with the rows of ``methods`` alone, as `ivi table --methods` names them."""
-        if methods is None:
+    def only(self, made: Board, methods: str | None, *, strict: bool = True) -> Board:
+        """The board with the rows of ``methods`` alone, as `ivi table --methods` names them; single runs of every seed.
+
+        Args:
+            made: the whole board.
+            methods: None, or "all" among them: all.
+            strict: whether each of them must have a row.
+
+        Raises:
+            UserError: none of them has a row, or one has none.
+        """
+        wanted = [] if methods is None else split(methods)
+        if methods is None or "all" in wanted:
             return made
-        wanted = [re.sub(r"\s", "", name) for name in re.split(r",(?![^()]*\))", methods) if name.strip()]
-        rows = [row for row in made.rows if re.sub(r"\s", "", row.method) in wanted]
-        if not rows:
-            raise unknown("method", methods, {row.method for row in made.rows})
-        return replace(made, rows=rows)
+        names = {row.method: {_bare(row.method), _bare(re.sub(r", seed \d+$", "", row.method))} for row in made.rows}
+        known = set().union(*names.values())
+        missing = [name for name in wanted if _bare(name) not in known]
+        if missing and (strict or len(missing) == len(wanted)):
+            raise unknown("method", missing[0], {re.sub(r", seed \d+$", "", row.method) for row in made.rows})
+        bare = {_bare(name) for name in wanted}
+        return replace(made, rows=[row for row in made.rows if names[row.method] & bare])
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"\s", "", name)
 
 
 def load(folder: Path, suite: str | None, seeds: Collection[int] | None) -> Shown:
@@ -75,6 +92,7 @@ def load(folder: Path, suite: str | None, seeds: Collection[int] | None) -> Show
     Raises:
         UserError: there are no records, or nothing of that name.
     """
+    folder = folder if suite is None else folder_of(folder, suite)
     results, findings = load_results(folder, cache_folder())
     results, more = with_submissions(results, folder)
     costs = read_costs(folder)

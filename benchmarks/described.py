@@ -18,6 +18,7 @@ from leaderboard.views.site.methods import Hyperparameter, MethodText
 from leaderboard.views.site.tasks import TaskText
 
 ROOT = Path(__file__).parents[1]
+_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 SUITES = Path(__file__).parent / "suites"
 
 
@@ -58,7 +59,35 @@ def _attributes(text: str) -> dict[str, str]:
 
 def _annotations(cls: ast.ClassDef | None) -> dict[str, str]:
     fields = [node for node in (cls.body if cls else []) if isinstance(node, ast.AnnAssign)]
-    return {node.target.id: ast.unparse(node.annotation) for node in fields if isinstance(node.target, ast.Name)}
+    return {node.target.id: _values(node.annotation) for node in fields if isinstance(node.target, ast.Name)}
+
+
+def _values(node: ast.expr) -> str:
+    """What a field may be, in words: ``Annotated[float, Gt(0)] | Literal["recipe"]`` -> float > 0 or "recipe"."""
+    match node:
+        case ast.BinOp(left, ast.BitOr(), right):
+            return f"{_values(left)} or {_values(right)}"
+        case ast.Subscript(ast.Name("Literal"), inner):
+            return " or ".join(ast.unparse(one) for one in _parts(inner)).replace("'", '"')
+        case ast.Subscript(ast.Name("Annotated"), inner):
+            kind, *limits = _parts(inner)
+            bounds = [bound for one in limits for bound in _bounds(one)]
+            return f"{_values(kind)} {' and '.join(bounds)}".rstrip()
+        case ast.Constant(None):
+            return "nothing"
+    return ast.unparse(node)
+
+
+def _parts(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple) else [node]
+
+
+def _bounds(node: ast.expr) -> list[str]:
+    """``Gt(0)`` -> > 0; ``Interval(ge=1, le=6)`` -> ≥ 1 and ≤ 6."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return []
+    given = [(node.func.id.lower(), one) for one in node.args] + [(str(one.arg), one.value) for one in node.keywords]
+    return [f"{_SIGNS[name]} {ast.unparse(value)}" for name, value in given if name in _SIGNS]
 
 
 def _tasks() -> dict[str, TaskText]:

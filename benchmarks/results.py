@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
+from baselines.registry import variants
+from baselines.spec import parse
 from benchmarks.measure.environment import Stack
 from benchmarks.runs import Run
 from leaderboard.plan import Plan, is_base, planned_run
@@ -50,10 +52,23 @@ def is_stale(record: Record, stack: Stack) -> bool:
 def planned(suite: str, description: str, runs: Sequence[Run]) -> Plan:
     """The plan that lies beside the records, so that they are read without the suite."""
     members = [
-        planned_run(run.identity, run.method.label, is_base(run.identity.method, not run.method.parameters))
+        planned_run(run.identity, row_name(run.method.label), is_base(run.identity.method, not run.method.parameters))
         for run in runs
     ]
     return Plan(suite=suite, description=description, runs=tuple(members))
+
+
+def row_name(label: str) -> str:
+    """What the row of a method with this label is called: with the names of variants in it, as suites write them.
+
+    Example:
+        >>> row_name("own_rate(of=implicit_vi(noise=shared), lr=0.02)")
+        'own_rate(of=implicit_vi_shared, lr=0.02)'
+    """
+    meant = {parse(text).text: name for name, text in variants().items()}
+    for text in sorted(meant, key=len, reverse=True):
+        label = label.replace(f"={text}", f"={meant[text]}")
+    return label
 
 
 def estimates(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, float]:

@@ -1,41 +1,43 @@
 #!/bin/sh
 # Make the published board: every run, cost, figure and table. It goes on where it stopped; to begin from nothing, remove the
-# folders in leaderboard/records first. What lies there of rules 1 stays as history beside it. Two cores take about five and a half hours, most of it for Fashion-MNIST: LeNet-5 an hour and a
-# half, the small ResNet an hour and three quarters, and forty minutes for what methods cost on it.
+# folders in leaderboard/records first (those of rules 1 stay as history). Hours: board.sh SUITE... makes those suites alone.
+# On two cores: smoke a minute, quick three hours with its costs, lr and textile half an hour each, protocol one hour (its
+# last rows want the authors' code: pip install -e '.[parity]'), tables twenty minutes; fashion, lengths and the rest of lr one to five hours each.
 set -eu
 cd "$(dirname "$0")/.."
+here=leaderboard/records
 
-suite() { # NAME TASK...: runs, and what every method costs on each task
+published='smoke quick lr protocol textile tables'
+
+run() { # SUITE [OPTION...]
     name=$1 && shift
-    ivi run "$name" --device cpu --out "leaderboard/records/$name"
-    for task in "$@"; do
-        ls "leaderboard/records/$name/$task"/cpu-*.cost.json >/dev/null 2>&1 ||
-            ivi cost "$task" --methods "$methods" --device cpu --rounds 7 --out "leaderboard/records/$name"
-    done
+    ivi run "$name" --device cpu --out "$here/$name" "$@"
 }
 
-methods=map,deep_ensemble,mc_dropout,laplace,kl_vi,implicit_vi,implicit_vi_shared
-suite quick mnist5k-lenet5
-suite fashion fashion-lenet5
-suite fashion-resnet fashion-resnet-gn
-ivi run norms --device cpu --out leaderboard/records/fashion-resnet # its other half are runs of fashion-resnet
-suite short
-suite ablations
-suite warmup
-suite draws
+cost() { # SUITE TASK [METHODS]: what methods cost, each in turns with MAP; on a machine that does nothing else
+    ls "$here/$1/$2"/cpu-*.cost.json >/dev/null 2>&1 ||
+        ivi cost "$2" ${3:+--methods "$3"} --device cpu --rounds 3 --out "$here/$1"
+}
 
-for name in quick fashion fashion-resnet draws; do
-    if ls "leaderboard/records/$name"/*/*/*.safetensors >/dev/null 2>&1; then # not where they are left out of the repository
-        ivi figures "$name" --folder "leaderboard/records/$name" --to "docs/board/$name"
-    fi
+for name in ${*:-$published}; do
+    case $name in
+    quick)
+        run quick --methods all --seeds 10
+        cost quick mnist5k-lenet5 all
+        ;;
+    lr) run lr --tasks mnist5k-lenet5 ;;
+    *) run "$name" ;;
+    esac
 done
+
+ivi figures quick --folder "$here/quick" --to docs/board/quick -m map,deep_ensemble,implicit_vi_ensemble,mc_dropout,laplace,kl_vi,kl_vi_tempered,implicit_vi,implicit_vi_fast,implicit_vi_last,vbll,swag,ivon
 ivi theory --out docs/board/theory
 ivi transfer --fast --out docs/board/transfer
 
 # What a submitted row needs follows from the plans that were just published.
 "${PYTHON:-python}" -P -m benchmarks.submission.truths $(cd leaderboard/truth && ls | sed 's/\.json$//')
 
-for page in README.md leaderboard/README.md docs/findings.md; do
+for page in README.md leaderboard/README.md leaderboard/history.md docs/findings.md docs/findings_first_board.md; do
     ivi table --write "$page"
 done
-ivi verify leaderboard/records
+ivi verify "$here"

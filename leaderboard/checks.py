@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
 from leaderboard import history
+from leaderboard.elsewhere import HISTORY, Unreachable, fetch, place_of
 from leaderboard.history import OldRecord
 from leaderboard.identity import array_sha256, content_of
+from leaderboard.last_digits import agree, possible
 from leaderboard.predictions import AnyPredictions, Categorical, load_predictions
-from leaderboard.record import Record
+from leaderboard.record import PredictionsInfo, Record
 from leaderboard.scores import Scores, ScoresError, read_scores, scores_path
 from leaderboard.scoring import score
 from leaderboard.shelf import PREDICTIONS, Finding, beside
@@ -42,19 +45,36 @@ def check_place(path: Path, record: Record | OldRecord) -> list[Finding]:
     return [Finding(path, "misplaced", f"is the record of {run_of(record)} and belongs at {where.as_posix()}")]
 
 
-def check_record(path: Path, record: Record, owners: Mapping[str, str]) -> Checked:
-    """A record of this edition against what lies beside it; ``owners``: SHA-256 of predictions -> whose they are."""
+def check_record(
+    path: Path, record: Record, owners: Mapping[str, str], keep: Path | None = None, scratch: Path | None = None
+) -> Checked:
+    """A record of this edition against what lies beside it.
+
+    Args:
+        path: of the record.
+        record: what it says.
+        owners: SHA-256 of predictions -> whose they are.
+        keep: folder for predictions that are fetched from elsewhere; None: they are not.
+        scratch: folder for those that this clone's history holds; None: they are not looked for.
+    """
     findings = check_place(path, record)
     if record.sets and content_of(record.sets) != record.identity.task.data.content:
         findings.append(Finding(path, "labels", "its sets are not those that the identity's data content names"))
     if record.predictions is None:
         return Checked(findings, None)
-    sets, more = _loaded(beside(path, PREDICTIONS), record.predictions.sha256, owners, run_of(record))
+    file = beside(path, PREDICTIONS)
+    if not (file.is_file() or file.is_symlink()):
+        try:
+            found = _from_elsewhere(path, record.predictions, keep, scratch)
+        except Unreachable as error:
+            return Checked([*findings, Finding(file, "missing", str(error))], None)
+        if found is None:
+            return Checked(findings, None)
+        file = found
+    sets, more = _loaded(file, record.predictions.sha256, owners, run_of(record))
     findings += more
     if sets is None:
-        where = record.predictions.url
-        elsewhere = where is not None and not beside(path, PREDICTIONS).is_file()
-        return Checked([one for one in findings if not (elsewhere and one.kind == "missing")], None)
+        return Checked(findings, None)
     findings += _against_sets(path, record, sets) + _against_scores(path, record, sets)
     return Checked(findings, sets)
 
@@ -81,7 +101,7 @@ def check_old(path: Path, record: OldRecord, owners: Mapping[str, str], folder: 
         computed = {name: {k: v for k, v in row.items() if not _is_newer(k)} for name, row in scored.items()}
     except ValueError as error:
         return Checked([*findings, Finding(file, "damaged", f"cannot be scored: {error}")], sets)
-    findings += [Finding(path, "metric", line) for line in differences(record.metrics, computed)]
+    findings += [Finding(path, "metric", line) for line in differences(record.metrics, computed, sets=sets)]
     return Checked(findings, sets)
 
 
@@ -93,10 +113,15 @@ def is_left_out(path: Path, folder: Path) -> bool:
     return any(fnmatch(path.absolute().relative_to(where).as_posix(), pattern) for where, pattern in patterns)
 
 
-def differences(stored: Metrics, computed: Metrics, *, is_whole: bool = True) -> list[str]:
-    """One line for each number that only one side has, or that differs; NaN agrees with NaN.
+def differences(
+    stored: Metrics, computed: Metrics, *, is_whole: bool = True, sets: Sets | None = None, exact: bool = False
+) -> list[str]:
+    """One line for each number that only one side has, or that differs by more than last digits; NaN agrees with NaN.
 
-    ``is_whole``: whether what is computed should all be stored.
+    Args:
+        is_whole: whether what is computed should all be stored.
+        sets: what was computed from, for numbers that the order of near ties decides (`leaderboard.last_digits`).
+        exact: whether last digits count too: both sides were stored, and nothing is computed here.
     """
     left = {(name, key): value for name, row in stored.items() for key, value in row.items()}
     right = {(name, key): value for name, row in computed.items() for key, value in row.items()}
@@ -107,9 +132,15 @@ def differences(stored: Metrics, computed: Metrics, *, is_whole: bool = True) ->
             lines.append(f"{label} is stored as {left[place]!r}, but the predictions do not give it")
         elif place not in left:
             lines += [f"{label} is not stored, the predictions give {right[place]!r}"] if is_whole else []
-        elif left[place] != right[place] and not (math.isnan(left[place]) and math.isnan(right[place])):
+        elif not (_same if exact else agree)(left[place], right[place]) and not (
+            sets and possible(left[place], sets, *place)
+        ):
             lines.append(f"{label} is stored as {left[place]!r}, the predictions give {right[place]!r}")
     return lines
+
+
+def _same(a: float, b: float) -> bool:
+    return a == b or (math.isnan(a) and math.isnan(b))
 
 
 def run_of(record: Record | OldRecord) -> str:
@@ -117,6 +148,23 @@ def run_of(record: Record | OldRecord) -> str:
     if isinstance(record, Record):
         return f"{record.identity.task.name} {record.label} seed {record.identity.seed} (run {record.run_id})"
     return f"{record.task.name} {record.method.label} seed {record.seed} (run {record.run_id})"
+
+
+def _from_elsewhere(path: Path, predictions: PredictionsInfo, keep: Path | None, scratch: Path | None) -> Path | None:
+    """The predictions that are not beside the record; None where something says where they are, and they stay there.
+
+    Raises:
+        Unreachable: nothing says where they are, or they are not there.
+    """
+    place = place_of(path, predictions)
+    if place.address is None:
+        raise Unreachable(place.problem or "the predictions are missing, so the metrics cannot be recomputed")
+    if keep is not None:
+        return fetch(place.address, predictions, keep, path)
+    if place.address == HISTORY and scratch is not None:
+        with suppress(Unreachable):  # a clone need not have its history
+            return fetch(HISTORY, predictions, scratch, path)
+    return None
 
 
 def _loaded(file: Path, expected: str, owners: Mapping[str, str], mine: str) -> tuple[Sets | None, list[Finding]]:
@@ -173,7 +221,7 @@ def _against_scores(path: Path, record: Record, sets: Sets) -> list[Finding]:
         return findings
     if stored.predictions != record.predictions.sha256:
         return [Finding(scores_path(path), "foreign", "scores of other predictions than the record's")]
-    lines = differences(stored.sets, computed, is_whole=not stored.is_old)
+    lines = differences(stored.sets, computed, is_whole=not stored.is_old, sets=sets)
     return [Finding(scores_path(path), "metric", line) for line in lines]
 
 

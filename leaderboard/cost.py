@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from leaderboard.history import OldEnvironment, OldMethod, OldTask
 from leaderboard.identity import Count, Identity, MethodIdentity, Part, TaskIdentity
+from leaderboard.plan import SUFFIX as PLAN
 from leaderboard.record import Amount, Environment, Label, Prose, RecordError
 from leaderboard.results import Result, stack_of
 from leaderboard.shelf import Finding, first_of, read_bytes, schema_of
@@ -191,9 +192,10 @@ def write_cost(folder: Path, record: CostRecord) -> Path:
 
 
 def read_costs(folder: Path) -> CostShelf:
-    """Every cost record below ``folder``, the oldest first; a bad file is named and set aside."""
+    """Every cost record of ``folder`` and of suites' folders in it, the oldest first; bad files are named."""
     shelf = CostShelf([], [])
-    for path in sorted(folder.glob(f"*/*{SUFFIX}")):
+    suites = {folder, *(path.parent for path in folder.glob(f"*/*{PLAN}"))}
+    for path in sorted(path for suite in suites for path in suite.glob(f"*/*{SUFFIX}")):
         try:
             shelf.records.append(_parsed(read_bytes(str(path))))
         except RecordError as error:

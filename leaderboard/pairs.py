@@ -16,11 +16,11 @@ POWER = 0.8
 
 
 def p_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """[pairs]: p of the paired t test of the rows of ``a`` and ``b``, [pairs, seeds], finite."""
+    """[pairs]: p of the paired t test of the rows of ``a`` and ``b``, [pairs, seeds], finite; 1 without any spread."""
     means, error = np.mean(a - b, axis=1), paired_errors(a, b)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = two_sided(a.shape[1] - 1, means / error)
-    return np.where(error == 0.0, np.where(means == 0.0, 1.0, 0.0), p)
+    return np.where(error == 0.0, 1.0, p)
 
 
 def paired_errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -32,7 +32,8 @@ def paired_errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     rounding = 1e-9 * np.maximum(np.abs(a), np.abs(b)).max(axis=1)  # stored numbers have ten digits
     alike = np.ptp(differences, axis=1) <= rounding
     equal = np.abs(differences).max(axis=1) == 0.0
-    unpaired = np.where(equal, 0.0, np.var(a, axis=1, ddof=1) + np.var(b, axis=1, ddof=1))
+    flat = np.ptp(a, axis=1) + np.ptp(b, axis=1) <= rounding  # a variance of equal numbers need not be quite 0
+    unpaired = np.where(equal | flat, 0.0, np.var(a, axis=1, ddof=1) + np.var(b, axis=1, ddof=1))
     return np.sqrt(np.where(alike, unpaired, np.var(differences, axis=1, ddof=1)) / a.shape[1])
 
 
@@ -45,21 +46,21 @@ def common_seeds(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[np.nda
 
 def blocks(
     values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What the ``pairs`` measured on their common seeds, in order: two arrays of [pairs of the block, seeds].
+) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+    """What the ``pairs`` measured on their common seeds: places of pairs, and two arrays of [those pairs, seeds].
 
-    One block where all methods have the same seeds, as in most tables: their pairs are then computed at once.
+    A block holds all pairs with the same common seeds, so that they are computed at once.
     """
-    names = dict.fromkeys(name for pair in pairs for name in pair)
-    seeds = sorted(values[next(iter(names))]) if names else []
-    if any(values[name].keys() != set(seeds) for name in names):
-        for a, b in pairs:
-            mine, other = _values(values[a], values[b])
-            yield mine[None], other[None]
-    elif pairs:
-        table = np.array([[values[name][seed] for seed in seeds] for name in names], np.float64)
-        places = {name: i for i, name in enumerate(names)}
-        yield table[[places[a] for a, _ in pairs]], table[[places[b] for _, b in pairs]]
+    seeds = {name: frozenset(values[name]) for name in dict.fromkeys(name for pair in pairs for name in pair)}
+    found: dict[frozenset[int], list[int]] = {}
+    for place, (a, b) in enumerate(pairs):
+        found.setdefault(seeds[a] & seeds[b], []).append(place)
+    for common, places in found.items():
+        order = sorted(common)
+        names = dict.fromkeys(name for place in places for name in pairs[place])
+        row = {name: i for i, name in enumerate(names)}
+        table = np.array([[values[name][seed] for seed in order] for name in names], np.float64)
+        yield places, table[[row[pairs[i][0]] for i in places]], table[[row[pairs[i][1]] for i in places]]
 
 
 def _values(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +87,7 @@ def detectable_difference(values: Mapping[str, Mapping[int, float]]) -> float:
     """
     finite = {name: v for name, v in values.items() if v and np.isfinite(list(v.values())).all()}
     degrees, squares = [np.empty(0, int)], [np.empty(0)]
-    for a, b in blocks(finite, list(combinations(finite, 2))):
+    for _, a, b in blocks(finite, list(combinations(finite, 2))):
         if (n := a.shape[1]) > 1:
             degrees.append(np.full(len(a), n - 1))
             squares.append(paired_errors(a, b) ** 2 * n)

@@ -82,6 +82,14 @@ def read_plan(folder: Path, suite: str) -> Plan | None:
         raise RecordError(f"{path}: {error}") from None
 
 
+def folder_of(folder: Path, suite: str) -> Path:
+    """``folder``, or the one in it that has the plan of ``suite`` where it has not: a board has a folder for each."""
+    if plan_path(folder, suite).is_file():
+        return folder
+    below = [path.parent for path in folder.glob(f"*/*{SUFFIX}") if path.name == f"{suite}{SUFFIX}"]
+    return below[0] if len(below) == 1 else folder
+
+
 def plans(folder: Path) -> list[Plan]:
     """Every plan in ``folder``, by name.
 

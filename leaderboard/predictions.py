@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -170,14 +170,14 @@ def save_predictions(path: Path, sets: Mapping[str, AnyPredictions]) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def load_predictions(path: Path) -> dict[str, AnyPredictions]:
-    """Read what `save_predictions` wrote.
+def load_predictions(path: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, AnyPredictions]:
+    """Read what `save_predictions` wrote; of many sets those alone whose names are ``wanted``.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, is no predictions file, or holds predictions that cannot be.
     """
-    return parse_predictions(read_bytes(path), str(path))
+    return parse_predictions(read_bytes(path), str(path), wanted)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -187,13 +187,17 @@ def read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def parse_predictions(data: bytes, where: str) -> dict[str, AnyPredictions]:
+def parse_predictions(
+    data: bytes, where: str, wanted: Callable[[str], bool] | None = None
+) -> dict[str, AnyPredictions]:
     """As `load_predictions`, from the bytes of the file ``where``."""
     try:
         _check_header(data)
         arrays: dict[str, dict[str, np.ndarray]] = {}
         for key, array in load(data).items():
             name, _, field = key.rpartition(":")
+            if wanted and not wanted(name):
+                continue
             arrays.setdefault(name, {})[field] = array
         sets = {name: _assembled(name, given) for name, given in arrays.items()}
         kind_of(sets)

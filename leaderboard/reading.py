@@ -13,7 +13,7 @@ import pandas as pd
 from leaderboard.columns import Column, column, every
 from leaderboard.compare import compare_methods
 from leaderboard.cost import CostRecord, OldCostRecord, read_costs
-from leaderboard.plan import Plan, plans, read_plan
+from leaderboard.plan import Plan, folder_of, plans, read_plan
 from leaderboard.results import Result, frame, load_results
 from leaderboard.rows import Group, groups_of
 from leaderboard.shelf import Finding
@@ -113,6 +113,7 @@ class Loaded:
 
 def read(folder: Path, suite: str | None = None) -> Loaded:
     """As `leaderboard.load`."""
+    folder = folder if suite is None else folder_of(folder, suite)
     results, findings = load_results(folder)
     results, more = with_submissions(results, folder)
     findings, costs = [*findings, *more], read_costs(folder)

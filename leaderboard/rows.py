@@ -66,6 +66,11 @@ class Group:
         """With what its ok runs were made: of most rows one."""
         return makes_of(self.ok.values())
 
+    @cached_property
+    def at_chance(self) -> tuple[int, ...]:
+        """The seeds of ok runs that are no better than a guess."""
+        return tuple(seed for seed, one in self.ok.items() if is_at_chance(one))
+
     @property
     def standing(self) -> str:
         """What the board has seen of it: the state of its results."""
@@ -127,11 +132,13 @@ def _group(planned: Sequence[PlannedRun], made: Sequence[Result], attempts: Mapp
     notes = [note for one in results.values() for note in one.notes]
     for seed, one in results.items():
         notes += _told(seed, one, attempts[one.run_id])
-    at_chance = [str(seed) for seed, one in ok.items() if _is_at_chance(one)]
-    if at_chance:
-        notes.append(f"no better than chance: seed {', '.join(at_chance)}")
-    shared = tuple(dict.fromkeys(notes))
-    return Group(first.task, first.label, first.label, runs, results, ok, bool(planned), is_base, notes=shared)
+    group = Group(first.task, first.label, first.label, runs, results, ok, bool(planned), is_base)
+    if group.at_chance:
+        notes.append(f"no better than chance: seed {', '.join(map(str, group.at_chance))}")
+    unranked = [one.metrics.number("test", "nll") for one in ok.values() if one.doubt]  # `verify` lets those repeat
+    if len(unranked) > 1 and len({*unranked} - {None}) == 1:
+        notes.append("the same for every seed: it draws nothing")
+    return replace(group, notes=tuple(dict.fromkeys(notes)))
 
 
 def _told(seed: int, one: Result, attempts: Sequence[Result]) -> list[str]:
@@ -149,7 +156,7 @@ def _told(seed: int, one: Result, attempts: Sequence[Result]) -> list[str]:
     return notes
 
 
-def _is_at_chance(one: Result) -> bool:
+def is_at_chance(one: Result) -> bool:
     """Whether the accuracy is within the error, at 97.5 %, of one that guesses among the classes."""
     accuracy = one.metrics.number("test", "accuracy")
     if accuracy is None or not one.classes or not one.test_size:

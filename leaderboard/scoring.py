@@ -204,6 +204,11 @@ def ood_scores(predictions: AnyPredictions, factor: float | None = None) -> dict
     return _ood_scores(predictions, _arrays(predictions, with_labels=False), factor)
 
 
+def ood_score(name: str, predictions: AnyPredictions) -> np.ndarray:
+    """The one of `ood_scores` that is called ``name``, without the others."""
+    return _arrays(predictions, with_labels=False).compute(OOD_SCORES[predictions.kind][name].function)
+
+
 def _ood_scores(predictions: AnyPredictions, arrays: Arrays, factor: float | None) -> dict[str, np.ndarray]:
     entries = OOD_SCORES[predictions.kind].values()
     scores = {entry.name: arrays.compute(entry.function) for entry in entries}

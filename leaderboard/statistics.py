@@ -104,8 +104,8 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     """t interval of ``a - b`` over the seeds that both have: a seed shares initial weights, split and batch order.
 
     Shares of a few hundred images often differ by the same amount on every seed by chance, which says nothing about
-    the spread of the difference. There the error is the unpaired one, sqrt((var a + var b) / n). It is 0 for numbers
-    that no seed changes (parameters, FLOPs): they are known exactly.
+    the spread of the difference. There the error is the unpaired one, sqrt((var a + var b) / n). Where no seed changes
+    either number there is no spread to judge by: NaN bounds, as of one seed.
 
     Args:
         a: metric by seed.
@@ -122,6 +122,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
         return t_interval(differences, level)
     mean = float(np.mean(differences))
     half = float(half_width(len(differences) - 1, level) * paired_errors(mine[None], other[None])[0])
+    half = float("nan") if half == 0.0 and mean != 0.0 else half
     return Interval(mean, mean - half, mean + half)
 
 
@@ -165,6 +166,11 @@ def compare(
         sentence = f"{names[0]} less {names[1]} on {metric} is {difference.mean:.4g} on one seed: too few to judge."
     elif np.isnan(p):
         sentence = f"{names[0]} and {names[1]} cannot be compared on {metric}: a value is NaN or infinite."
+    elif np.isnan(difference.low):
+        sentence = (
+            f"{names[0]} less {names[1]} on {metric} is {difference.mean:.4g}, and no seed of {seeds} changes either: "
+            "there is no spread to judge it by."
+        )
     elif p < 1.0 - LEVEL:
         sentence = f"{names[0]} has a {direction} {metric} than {names[1]} by {size} ({bounds})."
     else:
@@ -267,8 +273,11 @@ def item_interval(
 
 def _pair_p_values(values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
     """`paired_p` of each pair of finite values, 1 where fewer than two seeds are common."""
-    found = [p_values(a, b) if a.shape[1] > 1 else np.ones(len(a)) for a, b in blocks(values, pairs)]
-    return np.concatenate(found).tolist() if found else []
+    p = np.ones(len(pairs))
+    for places, a, b in blocks(values, pairs):
+        if a.shape[1] > 1:
+            p[places] = p_values(a, b)
+    return p.tolist()
 
 
 def _item_means(items: np.ndarray, expected: int | None = None) -> np.ndarray:

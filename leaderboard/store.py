@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,13 +138,16 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            held = FileLock(lock, timeout=0).acquire()
+            with warnings.catch_warnings(action="ignore"):  # where flock is unknown, it says that it becomes a file
+                held = FileLock(lock, timeout=0).acquire()
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
             held = SoftFileLock(folder / ".lock.soft", timeout=0).acquire()  # a file system without flock
-    except Timeout:
-        raise RecordError(f"another 'ivi run' is writing to {folder}: wait for it, or use --out") from None
+    except Timeout as error:
+        # Without flock the file may outlive who made it: a driver killed on another machine, or one that had flock.
+        what = f"wait for it, or use --out; if none runs on any machine, remove {error.lock_file}"
+        raise RecordError(f"another 'ivi run' is writing to {folder}: {what}") from None
     except OSError as error:
         raise RecordError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
     with held:

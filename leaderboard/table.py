@@ -256,10 +256,14 @@ def _difference(one: Column, line: Line, other: Line) -> Interval | None:
 
 
 def _detectable(chosen: Sequence[Column], lines: Sequence[Line]) -> dict[str, float]:
-    """The minimum detectable difference of each column that is tested over seeds."""
+    """The minimum detectable difference of each column that is tested over seeds, of rows that trained.
+
+    One row with a seed at chance would make it that between training and not.
+    """
+    trained = [line for line in lines if line.is_ranked and not line.group.at_chance]
     found = {}
     for one in chosen:
-        values = {line.name: line.values[one.key] for line in lines if line.is_ranked and line.values[one.key]}
+        values = {line.name: line.values[one.key] for line in trained if line.values[one.key]}
         if one.cost or not one.better or len(values) < 2:
             continue
         smallest = detectable_difference(values)

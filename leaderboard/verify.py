@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from leaderboard.checks import LEFT_OUT, check_old, check_record, differences, is_left_out, run_of
 from leaderboard.cost import read_costs
+from leaderboard.elsewhere import is_elsewhere
 from leaderboard.history import OldRecord
 from leaderboard.identity import array_sha256
 from leaderboard.plan import SUFFIX, read_plan
-from leaderboard.predictions import AnyPredictions, Categorical
+from leaderboard.predictions import Categorical
 from leaderboard.record import Record, RecordError
 from leaderboard.results import Result, load_results
 from leaderboard.shelf import PREDICTIONS, Finding, Shelf, beside, latest, read_all
 
 Progress = Callable[[int, int], None]
+_Pair = tuple[Path, Record | OldRecord]
+_AT_ONCE = 8  # records that a process is given at a time
+_CASES: list[_Case] = []
+"""Of one of several processes: what all of its records share."""
 NOT_CHECKED = (
     "not checked, since no file can prove it: seconds and memory, which machine and code a record names, "
     "and that the method saw no test data"
@@ -27,6 +39,24 @@ def _silent(done: int, total: int) -> None:
     """Show no progress."""
 
 
+class _Case(NamedTuple):
+    """What looking at any record of a folder needs: owners of predictions, places for those that are not here."""
+
+    folder: Path
+    owners: dict[str, str]
+    keep: Path | None
+    scratch: Path
+
+
+class _Looked(NamedTuple):
+    """What was found of one record; ``test``: a digest of its predictions on the test set."""
+
+    findings: list[Finding]
+    is_recomputed: bool
+    is_elsewhere: bool = False
+    test: str | None = None
+
+
 @dataclass
 class Report:
     """What `verify` looked at and found.
@@ -35,7 +65,7 @@ class Report:
         findings: what does not agree; none: all agrees.
         records: how many; ``recomputed``: those whose metrics were computed again from their predictions.
         history: of ``records``, those of the first edition.
-        elsewhere: records whose predictions are at a URL or left out by name: nothing was recomputed for them.
+        elsewhere: records whose predictions are kept elsewhere or left out by name: nothing was recomputed for them.
         plans: suites whose planned runs were looked for.
     """
 
@@ -48,7 +78,7 @@ class Report:
 
     def lines(self) -> list[str]:
         """What was checked, and what was not."""
-        agree = "every number agrees to the last digit" if not self.findings else f"{len(self.findings)} findings"
+        agree = "every number agrees, to nine digits" if not self.findings else f"{len(self.findings)} findings"
         said = [f"{self.records} records, {self.recomputed} recomputed from their predictions: {agree}"]
         if self.records > self.history:
             said.append(
@@ -58,41 +88,46 @@ class Report:
         if self.history:
             said.append(f"{self.history} of the first edition: their metrics alone, since they name no labels")
         if self.elsewhere:
-            said.append(f"{self.elsewhere} without predictions here (at their URL, or in {LEFT_OUT}): not recomputed")
+            said.append(
+                f"{self.elsewhere} without predictions here (elsewhere: --fetch; or in {LEFT_OUT}): not recomputed"
+            )
         return [*said, NOT_CHECKED]
 
 
-def verify(folder: Path, progress: Progress = _silent) -> Report:
+def verify(folder: Path, progress: Progress = _silent, keep: Path | None = None, jobs: int = 1) -> Report:
     """Check every record below ``folder``.
 
-    Numbers must agree to the last digit: `score` keeps ten, which are the same on every machine.
+    Numbers must agree to nine digits, or lie where near ties allow (`leaderboard.last_digits`): another processor sums
+    in another order.
 
     Args:
         folder: the folder of records, or any folder in it.
         progress: (records checked, records in all), called after each.
+        keep: folder for predictions that are fetched from where `elsewhere` says; None: none are, but those that this
+            clone's history holds.
+        jobs: processes that recompute.
 
     Raises:
         FileNotFoundError: there is no such folder.
+        ChildProcessError: one of several processes was killed.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     shelf, report = read_all(folder), Report()
-    pairs: list[tuple[Path, Record | OldRecord]] = [*zip(shelf.paths, shelf.records, strict=True), *shelf.history]
+    pairs: list[_Pair] = [*zip(shelf.paths, shelf.records, strict=True), *shelf.history]
     report.findings += shelf.findings + read_costs(folder).findings
     report.records, report.history = len(pairs), len(shelf.history)
     owners = {record.predictions.sha256: run_of(record) for _, record in pairs if record.predictions}
-    seen: dict[str, tuple[Path, Record | OldRecord]] = {}
-    for done, (path, record) in enumerate(pairs, 1):
-        if isinstance(record, Record):
-            checked = check_record(path, record, owners)
-        else:
-            checked = check_old(path, record, owners, folder)
-        report.findings += checked.findings
-        report.recomputed += checked.sets is not None
-        report.elsewhere += checked.sets is None and _is_elsewhere(path, record, folder)
-        if checked.sets is not None and "test" in checked.sets:
-            report.findings += _copies(path, record, checked.sets["test"], seen)
-        progress(done, len(pairs))
+    first: dict[str, _Pair] = {}
+    with TemporaryDirectory(prefix="ivi-past-") as scratch:
+        case = _Case(folder, owners, keep, Path(scratch))
+        for done, (pair, looked) in enumerate(zip(pairs, _looks(case, pairs, jobs), strict=True), 1):
+            report.findings += looked.findings
+            report.recomputed += looked.is_recomputed
+            report.elsewhere += looked.is_elsewhere
+            if looked.test is not None:
+                report.findings += _copies(pair, first.setdefault(looked.test, pair))
+            progress(done, len(pairs))
     report.findings += _attempts(pairs) + _planned(folder, shelf, report)
     return report
 
@@ -118,7 +153,7 @@ def verify_against(folder: Path, other: Path) -> tuple[int, list[str]]:
 def _compared(mine: Result, theirs: Result, other: Path) -> list[str]:
     found = [
         line.replace("is stored as", "is").replace("the predictions give", f"in {other}")
-        for line in differences(mine.metrics, theirs.metrics)
+        for line in differences(mine.metrics, theirs.metrics, exact=True)
         if "not stored" not in line and "do not give" not in line
     ]
     odd = sorted({name for name, _ in set(mine.stack) ^ set(theirs.stack)})
@@ -134,25 +169,64 @@ def _is_elsewhere(path: Path, record: Record | OldRecord, folder: Path) -> bool:
         return False
     if isinstance(record, OldRecord):
         return is_left_out(path, folder)
-    return record.predictions is not None and record.predictions.url is not None
+    return is_elsewhere(path, record)
 
 
-def _copies(
-    path: Path, record: Record | OldRecord, test: AnyPredictions, seen: dict[str, tuple[Path, Record | OldRecord]]
-) -> list[Finding]:
-    """Whether another run made the same predictions, and none of the two says that it took over the other's fit."""
+def _looks(case: _Case, pairs: Sequence[_Pair], jobs: int) -> Iterator[_Looked]:
+    """What `_look` sees of each pair, in their order."""
+    if jobs < 2 or len(pairs) < 2 * _AT_ONCE:
+        yield from map(partial(_look, case), pairs)
+        return
+    try:
+        with ProcessPoolExecutor(min(jobs, len(pairs)), get_context("spawn"), _begin, (case,)) as pool:
+            yield from pool.map(_next, pairs, chunksize=_AT_ONCE)
+    except BrokenProcessPool:
+        raise ChildProcessError(
+            "a process that recomputed was killed, for its memory perhaps: name a folder within"
+        ) from None
+
+
+def _begin(case: _Case) -> None:
+    """Keep in a process what all of its records share; an interrupt is its parent's to tell."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _CASES.append(case)
+
+
+def _next(pair: _Pair) -> _Looked:
+    return _look(_CASES[0], pair)
+
+
+def _look(case: _Case, pair: _Pair) -> _Looked:
+    path, record = pair
+    if isinstance(record, Record):
+        checked = check_record(path, record, case.owners, case.keep, case.scratch)
+    else:
+        checked = check_old(path, record, case.owners, case.folder)
+    if checked.sets is None:
+        return _Looked(checked.findings, False, not checked.findings and _is_elsewhere(path, record, case.folder))
+    test = checked.sets.get("test")
+    if test is None:
+        return _Looked(checked.findings, True)
     digest = array_sha256(test.log_probs if isinstance(test, Categorical) else test.mean)
-    _, first = seen.setdefault(digest, (path, record))
+    return _Looked(checked.findings, True, test=digest)
+
+
+def _copies(pair: _Pair, first: _Pair) -> list[Finding]:
+    """Whether another run made the same predictions, and none of the two says that it took over the other's fit."""
+    (path, record), (_, other) = pair, first
     if (
-        first is record
-        or first.run_id == record.run_id
+        other is record
+        or other.run_id == record.run_id
         or isinstance(record, OldRecord)
-        or isinstance(first, OldRecord)
+        or isinstance(other, OldRecord)
     ):
         return []
-    if record.identity.seed == first.identity.seed and _fits(record) & _fits(first):
+    if record.identity.seed == other.identity.seed and _fits(record) & _fits(other):
         return []
-    return [Finding(path, "copied", f"the predictions of {run_of(record)} are those of {run_of(first)}")]
+    method = record.identity.method
+    if method.package is None and method == other.identity.method:
+        return []  # from a file, so never ranked: it may well draw nothing
+    return [Finding(path, "copied", f"the predictions of {run_of(record)} are those of {run_of(other)}")]
 
 
 def _fits(record: Record) -> set[str]:

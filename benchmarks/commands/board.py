@@ -117,7 +117,7 @@ def show_suite(folder: Path, suite: str, methods: str | None, seeds: str | None)
     chosen = chosen_columns(None, shown)
     sort = chosen_column("nll", shown.results)
     made = fold(shown.results, shown.plan, chosen, costs=shown.costs, sort=sort, tasks=shown.tasks)
-    _show(Format.terminal, shown.only(made, methods), shown.title, True)
+    _show(Format.terminal, shown.only(made, methods, strict=False), shown.title, True)
 
 
 @commands.command()
@@ -182,11 +182,11 @@ def score(
 @commands.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="Folder of records and predictions, or one in it.")] = RESULTS,
-    against: Annotated[
-        Path | None, typer.Option(help="Another folder: do runs that both have give the same numbers?")
-    ] = None,
+    against: Annotated[Path | None, typer.Option(help="Another folder: do runs in both give the same numbers?")] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch predictions that are kept elsewhere, too.")] = False,
 ) -> None:
     """Recompute every number from the stored predictions and name each file that does not agree; then exit code 1."""
+    from benchmarks.machine import cache_folder, cores
     from leaderboard.verify import verify as checked
     from leaderboard.verify import verify_against
 
@@ -201,7 +201,7 @@ def verify(
         console.print(f"{count} runs in both: {'every number is the same' if not lines else f'{len(lines)} differ'}")
         raise typer.Exit(1 if lines else 0)
     with bar("verify") as progress:
-        report = checked(folder, progress)
+        report = checked(folder, progress, cache_folder() / "predictions" if fetch else None, cores())
     if not report.records and not report.findings:
         raise UserError(f"no records in {folder}: make some with 'ivi run quick', or name another folder")
     for finding in report.findings:

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from baselines.names import UserError
-from benchmarks.commands.options import RESULTS, Device, Out, bar, console
+from benchmarks.commands.options import RESULTS, Device, Out, bar, console, listed_methods
 
 if TYPE_CHECKING:
     from baselines.spec import MethodSpec
@@ -25,7 +25,7 @@ commands = typer.Typer()
 def cost(
     task: Annotated[str, typer.Argument(help="Name of a task, or a path to a TOML file.")],
     methods: Annotated[
-        str | None, typer.Option("--methods", "-m", help="Only these, e.g. 'laplace,implicit_vi(rank=2)'.")
+        str | None, typer.Option("--methods", "-m", help="Only these, e.g. 'laplace,implicit_vi(rank=2)'; or all.")
     ] = None,
     rounds: Annotated[int | None, typer.Option(help="Turns of each method. Default: 5.")] = None,
     steps: Annotated[
@@ -83,11 +83,11 @@ def _numbers(rounds: int | None, steps: int | None, threads: int | None, fast: b
 def _specs(methods: str | None) -> list[MethodSpec]:
     """The methods that are named; without names ours alone: a stranger's runs where it is asked for."""
     from baselines.registry import known_methods
-    from baselines.spec import parse, split
+    from baselines.spec import parse
     from leaderboard.plan import OUR_PACKAGE
 
     ours = [name for name, one in known_methods().items() if one.package == OUR_PACKAGE]
-    return [parse(text) for text in (split(methods) if methods is not None else ours)]
+    return [parse(text) for text in (listed_methods(methods) if methods is not None else ours)]
 
 
 def _show(record: CostRecord) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from baselines.names import UserError
+from baselines.names import UserError, unknown
 
 if TYPE_CHECKING:
     from benchmarks.runs import Run
@@ -31,11 +31,12 @@ SuiteName = Annotated[str, typer.Argument(help="Name of a suite or a task, or a 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of records and predictions.", show_default=True)]
 Methods = Annotated[
     str | None,
-    typer.Option("--methods", "-m", help='Only these, e.g. "map,implicit_vi(rank=2)"; all: each of ivi list methods.'),
+    typer.Option("--methods", "-m", help='Only these, e.g. "map,implicit_vi(rank=2)"; all: every one but own_rate.'),
 ]
 Seeds = Annotated[
     str | None, typer.Option("--seeds", "-s", help="Other seeds than the suite's: 5 means 0 to 4; '0,3,7' those.")
 ]
+Tasks = Annotated[str | None, typer.Option("--tasks", "-t", help="Only these tasks of the suite, with commas between.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")]
 Extra = Annotated[
     list[str] | None,
@@ -49,11 +50,17 @@ RESULTS = Path("results")
 
 @dataclass(frozen=True)
 class Chosen:
-    """A suite, with what the command line changes in it, and its runs; ``whole``: those without the changes."""
+    """A suite, with what the command line changes in it, and its runs.
+
+    Attributes:
+        whole: the runs of the same tasks without the changes.
+        left_out: other tasks of the suite.
+    """
 
     suite: Suite
     runs: list[Run]
     whole: list[Run]
+    left_out: tuple[str, ...] = ()
 
     def plan(self, folder: Path) -> Plan:
         """What the folder of the records is about: the whole suite; or what was asked for, beside what it was about."""
@@ -61,43 +68,70 @@ class Chosen:
         from leaderboard.plan import read_plan
 
         asked = planned(self.suite.name, self.suite.description, self.runs)
-        before = None if self.runs == self.whole else read_plan(folder, self.suite.name)
+        before = read_plan(folder, self.suite.name) if self.left_out or self.runs != self.whole else None
         if before is None:
             return asked
         settings = {run.setting for run in asked.runs}  # what was planned of other data or another recipe is past
-        runs = {run.run_id: run for run in (*before.runs, *asked.runs) if run.setting in settings}
+        kept = [run for run in before.runs if run.setting in settings or run.task in self.left_out]
+        runs = {run.run_id: run for run in (*kept, *asked.runs)}
         return asked.model_copy(update={"runs": tuple(runs.values())})
 
 
 def chosen_runs(
-    suite: str, methods: str | None, seeds: str | None, device: str, extra: list[str] | None, here: bool = True
+    suite: str,
+    methods: str | None,
+    seeds: str | None,
+    device: str,
+    extra: list[str] | None,
+    here: bool = True,
+    tasks: str | None = None,
 ) -> Chosen:
     """The suite, with what the command line changes in it, and its runs; its data are sealed if they are not yet.
 
-    ``here``: whether the device must be on this machine.
+    Args:
+        suite, methods, seeds, device, extra, tasks: as the options of that name.
+        here: whether the device must be on this machine.
     """
-    from baselines.registry import known_methods, variants
-    from baselines.spec import distinct, parse, split
+    from baselines.spec import distinct, parse
     from benchmarks.machine import chosen_device
     from benchmarks.prepare import prepare
     from benchmarks.runs import runs_of
     from benchmarks.suite import load_suite, load_task
 
-    whole, where = load_suite(suite), chosen_device(device, here)
+    every, where = load_suite(suite), chosen_device(device, here)
+    whole = every if tasks is None else every.model_copy(update={"tasks": _chosen_tasks(tasks, every.tasks)})
     changes: dict[str, Any] = {}
     if seeds is not None:
         changes["seeds"] = chosen_seeds(seeds)
-    listed = tuple(split(methods)) if methods is not None else whole.methods
-    if "all" in listed:
-        listed = tuple(name for one in listed for name in ([*known_methods(), *variants()] if one == "all" else [one]))
+    listed = listed_methods(methods) if methods is not None else whole.methods
     if methods is not None and not listed:
         raise UserError("--methods names no method; see ivi list methods")
     changes["methods"] = tuple(dict.fromkeys([*listed, *(extra or [])]))
     chosen = whole.model_copy(update=changes)
     distinct(parse(text) for text in chosen.methods)  # a misspelt name is said before data are decoded
-    tasks = {name: load_task(name) for name in chosen.tasks}
-    ready = {name: (task, prepare(task, say)) for name, task in tasks.items()}
-    return Chosen(chosen, runs_of(chosen, ready, where), runs_of(whole, ready, where))
+    loaded = {name: load_task(name) for name in chosen.tasks}
+    ready = {name: (task, prepare(task, say)) for name, task in loaded.items()}
+    left_out = tuple(name for name in every.tasks if name not in whole.tasks)
+    return Chosen(chosen, runs_of(chosen, ready, where), runs_of(whole, ready, where), left_out)
+
+
+def _chosen_tasks(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The tasks that ``--tasks`` names, in the order of the suite."""
+    named = {part.strip() for part in text.split(",") if part.strip()}
+    if not named:
+        raise UserError("--tasks names no task: leave it out for all of the suite")
+    for name in sorted(named - {*known}):
+        raise unknown("task", name, known)
+    return tuple(name for name in known if name in named)
+
+
+def listed_methods(text: str) -> tuple[str, ...]:
+    """The methods that ``--methods`` means, ``all`` among them: every one but `own_rate`, which alone is MAP again."""
+    from baselines.registry import known_methods, variants
+    from baselines.spec import split
+
+    every = [name for name in (*known_methods(), *variants()) if name != "own_rate"]
+    return tuple(name for one in split(text) for name in (every if one == "all" else [one]))
 
 
 def say(words: str) -> None:

@@ -23,6 +23,7 @@ from benchmarks.commands.options import (
     Out,
     Seeds,
     SuiteName,
+    Tasks,
     Told,
     chosen_runs,
     console,
@@ -57,6 +58,7 @@ def plan_(
     suite: SuiteName,
     methods: Methods = None,
     seeds: Seeds = None,
+    tasks: Tasks = None,
     device: Device = "auto",
     out: Out = RESULTS,
     method: Extra = None,
@@ -65,7 +67,7 @@ def plan_(
     from benchmarks import views
     from leaderboard.shelf import read_all
 
-    runs = chosen_runs(suite, methods, seeds, device, method).runs
+    runs = chosen_runs(suite, methods, seeds, device, method, tasks=tasks).runs
     console.print(views.plan(runs, read_all(out).records))
 
 
@@ -75,6 +77,7 @@ def run(
     suite: SuiteName,
     methods: Methods = None,
     seeds: Seeds = None,
+    tasks: Tasks = None,
     jobs: Annotated[int | None, typer.Option(help="Jobs at a time. Default: one per core, or one on a GPU.")] = None,
     device: Device = "auto",
     out: Out = RESULTS,
@@ -99,17 +102,16 @@ def run(
     """
     from benchmarks.execute import make_runs
     from benchmarks.executors.chosen import chosen as chosen_executor
-    from benchmarks.results import Todo
+    from benchmarks.results import Todo, row_name
 
     _check_options(suite, jobs, limit)
     where = chosen_executor(on, context.args, [str(one.name) for one in context.command.params])
-    chosen = chosen_runs(suite, methods, seeds, device, method, here=where.name == "local")
+    chosen = chosen_runs(suite, methods, seeds, device, method, where.name == "local", tasks)
     redo = Todo.STALE if stale else Todo.FAILED if retry else Todo.NEW
     with _interrupted(chosen, out):
-        plan = chosen.plan(out)
-        options = {"workers": jobs, "redo": redo, "limit": 60 * limit, "plan": plan, "keep_models": keep_models}
-        make_runs(chosen.runs, out, console, on=where, **options)
-    labels = ",".join(dict.fromkeys(one.method.label for one in chosen.runs))
+        options = {"workers": jobs, "redo": redo, "limit": 60 * limit, "keep_models": keep_models}
+        make_runs(chosen.runs, out, console, on=where, plan=chosen.plan(out), **options)
+    labels = ",".join(dict.fromkeys(row_name(one.method.label) for one in chosen.runs))
     show_suite(out, chosen.suite.name, None if methods is None else labels, seeds)
     _, failed = _ended(chosen, out)
     if failed:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,20 @@ ALIVE = (
     *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED"),
     *("REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESIZING", "STOPPED", "STAGE_OUT", "SIGNALING"),
 )
+ANSWER = 60.0
+"""Seconds that a command of Slurm may take; a controller that has not answered by then does not answer."""
+NOT_NOW = (
+    "timed out",
+    "temporarily",
+    "Unable to contact slurm controller",
+    "Zero Bytes were transmitted",
+    "connection",
+)
+"""Parts of what sbatch says where nothing is wrong with the job: a controller that is busy, or is started anew."""
+
+
+class NotNow(Exception):
+    """The controller takes no jobs at the moment."""
 
 
 class JobOptions(Options):
@@ -69,6 +84,7 @@ def send(options: JobOptions, device: str, root: Path, count: int) -> str:
     """Submit an array of workers and give its number.
 
     Raises:
+        NotNow: Slurm may take it later.
         UserError: Slurm does not take it.
     """
     import submitit
@@ -88,6 +104,8 @@ def send(options: JobOptions, device: str, root: Path, count: int) -> str:
     try:
         job = executor.map_array(work, [str(root)] * count)[0]
     except FailedJobError as error:
+        if any(words in str(error) for words in NOT_NOW):
+            raise NotNow from None
         said = str(error).strip().splitlines()
         raise UserError(f"--on slurm: sbatch: {said[-1] if said else 'refused'}") from None
     return job.job_id.partition("_")[0]
@@ -102,7 +120,7 @@ def states_of(root: Path) -> dict[str, str] | None:
     """Element of an array -> its state in Slurm's words, of all workers; None if Slurm does not answer."""
     command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", f"--name={name_of(root)}", "--me"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER)
     except subprocess.TimeoutExpired:
         return None
     if done.returncode != 0:
@@ -112,9 +130,10 @@ def states_of(root: Path) -> dict[str, str] | None:
 
 
 def cancel(root: Path, *options: str) -> None:
-    """End workers, or those of them that ``options`` of scancel choose."""
+    """End workers, or those of them that ``options`` of scancel choose, if the controller answers: they end anyhow."""
     command = ["scancel", "--quiet", f"--name={name_of(root)}", "--me", *options]
-    subprocess.run(command, capture_output=True, check=False, timeout=60)
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, capture_output=True, check=False, timeout=ANSWER)
 
 
 def base_of(worker: str) -> str:

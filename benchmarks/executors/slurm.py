@@ -17,7 +17,7 @@ from typing import Any
 
 from baselines.names import UserError
 from benchmarks.executors.chosen import Place
-from benchmarks.executors.sbatch import ALIVE, JobOptions, base_of, cancel, log_of, send, states_of
+from benchmarks.executors.sbatch import ALIVE, JobOptions, NotNow, base_of, cancel, log_of, send, states_of
 from benchmarks.executors.spool import Spool, Taken
 from benchmarks.executors.worker import LOGS
 from benchmarks.measure.jobs import Failure
@@ -198,16 +198,18 @@ class SlurmExecutor(Executor):
             self._resolve(taken.key, Failure(status, reason))
 
     def _send(self, count: int) -> None:
-        self._barren += 1
-        if self._barren > BARREN:
+        if self._barren >= BARREN:
             logs = self.root / LOGS
             raise UserError(f"--on slurm: {BARREN} arrays of workers ended before one took a job; their logs: {logs}")
         try:
             array = send(self.options, self.place.device, self.root, count)
+        except NotNow:
+            return  # the next look sends them; those that were taken all the same are seen there
         except UserError:
             if states_of(self.root) is None:  # the controller does not answer now
                 return
             raise
+        self._barren += 1
         self.place.say(f"slurm: {count} workers sent, job {array}; logs in {self.root / LOGS}")
 
     def _fail(self, error: BaseException) -> None:

@@ -1,1 +1,1 @@
-"""What plain tools of scikit-learn give on a table: rows to read the others against. They use no network."""
+"""Rows to read the others against: plain tools of scikit-learn on a table, and the authors' own implicit VI."""

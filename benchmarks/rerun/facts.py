@@ -9,28 +9,34 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.rerun.claims import Claim, Claimed
-from benchmarks.rerun.judge import LOOKS, MAIN, REFUTED_BELOW, SHARE, Look, Values, differing, tolerance
+from benchmarks.rerun.judge import LOOKS, MAIN, REFUTED_BELOW, SHARE, Look, Values, differing, step_of, tolerance
 from benchmarks.rerun.make import Again
 from leaderboard.results import load_results
 from leaderboard.statistics import detectable_difference
 from leaderboard.submission.findings import Finding, doubted
-from leaderboard.submission.rivals import answers, near
+from leaderboard.submission.rivals import NEAR, answers, near
 
 Pair = tuple[Again, Again]
 """The method's run, and MAP's of the same seed."""
 OFF_THE_CLOCK = 2.0
 """How many times the processor time of MAP's process, beside its fit, a method's may take beside its own."""
+ALSO_NEAR = 10 * NEAR
+"""Mean difference of a run made again, to MAP or to what was submitted, that bears out one nearer than `NEAR`: what
+another machine does to it may be more, and other seeds are ten times further away still."""
 CHEAPER = 2.0
 """How many times cheaper than seen here a method may be said to be."""
 
 
 def failed(pairs: Sequence[Pair]) -> list[Finding]:
-    """Runs that could not be made again."""
+    """Runs that could not be made again. Where MAP's are among them it is the machine, and no method is accused."""
+    mend = "a method must work from its source alone, without network or files of its own"
+    bases = [base for _, base in pairs if not base.is_ok]
+    if bases:
+        mend = "MAP itself does not run here, which says nothing of the method: review it on another machine"
     found = []
-    for run in (one for pair in pairs for one in pair if not one.is_ok):
+    for run in bases or [own for own, _ in pairs if not own.is_ok]:
         error = run.record.error
         what = f"seed {run.run.seed} {run.record.status} when run again: {error.reason if error else ''}"
-        mend = "a method must work from its source alone, without network or files of its own"
         found.append(doubted("rerun", f"{run.run.task.name} · {run.run.method.label}", what, mend))
     return found[:3]
 
@@ -43,7 +49,7 @@ def same_seeds(claim: Claim, pairs: Sequence[Pair], bases: dict[int, Again], rep
         apart = differing(theirs.record.environment, own.record.environment)
         equal = own.data is not None and hashlib.sha256(own.data).hexdigest() == hashlib.sha256(theirs.data).hexdigest()
         entry: dict[str, Any] = {"seed": own.run.seed, "run_id": theirs.record.run_id, "equal_to_the_bit": equal}
-        entry |= {"machines_differ_in": apart, "like_map": base.is_ok and _near(own, base)}
+        entry |= {"machines_differ_in": apart, "like_map": base.is_ok and _near(own, base), "near": _near(own, theirs)}
         report["again"].append(entry)
         where = f"{claim.task} · seed {own.run.seed}"
         if not equal and not apart:
@@ -55,8 +61,8 @@ def same_seeds(claim: Claim, pairs: Sequence[Pair], bases: dict[int, Again], rep
     return findings
 
 
-def _near(own: Again, base: Again) -> bool:
-    return near(answers(own.sets["test"]), answers(base.sets["test"]))
+def _near(own: Again, other: Again | Claimed) -> bool:
+    return near(answers(own.sets["test"]), answers(other.sets["test"]), ALSO_NEAR)
 
 
 def _within(
@@ -74,6 +80,7 @@ def _within(
             [claim.base[seed].values[column] for seed in seeds],
             [bases[seed].values[column] for seed in seeds],
             [one.values[column] for one in claim.method.values()],
+            step_of(column, own.size),
         )
         off = abs(value - theirs.values[column])
         entry["tolerance"][":".join(column)] = {"off": off, **vars(allowed)}

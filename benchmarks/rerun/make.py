@@ -55,6 +55,12 @@ class Again:
         return columns_of(self.sets)
 
     @property
+    def size(self) -> int:
+        """How many test examples there are."""
+        labels = self.sets["test"].labels
+        return 1 if labels is None else len(labels)
+
+    @property
     def cpu(self) -> float:
         """Seconds of processor time."""
         return sum(one.cpu for one in self.usages)

@@ -116,11 +116,12 @@ def _declared(bundle: Path, manifest: Manifest) -> Iterator[Finding]:
 def with_rerun(bundle: Path, verdict: Verdict, say: Callable[[str], None]) -> tuple[Verdict, dict[str, Any]]:
     """The verdict with that of a blind re-run, and what the re-run saw.
 
-    A re-run that agrees settles what was only too good to be believed, or too like another run, by files alone.
+    A re-run that agrees settles what was only too good, or too fast, to be believed, or too like another run, by files
+    alone. Runs that are like another are made again whatever else is.
     """
     from benchmarks.rerun import rerun
 
-    suspects = {_run_id(one) for one in verdict.findings if one.check == "copied"}
+    suspects = {_run_id(one) for one in verdict.findings if one.check in ("copied", "like map")}
     findings, report = rerun(bundle, progress=say, suspects=suspects)
     passed = bool(report.get("complete")) and not any(one.level in ("refuse", "doubt") for one in findings)
     again = {one["run_id"]: one for task in report["tasks"].values() for one in task.get("again", ())}
@@ -135,8 +136,10 @@ def _run_id(finding: Finding) -> str:
 
 def _is_settled(finding: Finding, again: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether runs that were made again, by run id, answer a doubt by files alone."""
-    if finding.check == "copied":
-        return bool(again.get(_run_id(finding), {}).get("equal_to_the_bit"))
-    if finding.check == "like map":
-        return all(one["equal_to_the_bit"] or one["like_map"] for one in again.values())
-    return finding.check == "too good"
+    if finding.check in ("copied", "like map"):
+        one = again.get(_run_id(finding), {})
+        borne_out = (
+            one.get("like_map") if finding.check == "like map" else one.get("machines_differ_in") and one.get("near")
+        )
+        return bool(one.get("equal_to_the_bit") or borne_out)
+    return finding.check in ("too good", "pace")

@@ -67,7 +67,7 @@ def _challenged(results: Sequence[Result], records: Path, findings: list[Finding
 def shown_with(
     results: Sequence[Result], bundles: Iterable[Path], findings: list[Finding] | None = None, *, alone: bool = False
 ) -> list[Result]:
-    """``results`` and those of ``bundles`` whose tasks are among them. A run that is there already is not added.
+    """``results`` and those of ``bundles`` whose tasks are among them, history apart. A run that is there is not added.
 
     Args:
         results: those of our own.
@@ -75,7 +75,7 @@ def shown_with(
         findings: takes what is wrong with a bundle.
         alone: there are none of our own: MAP of the bundles stands in.
     """
-    whole, tasks = list(results), {one.task for one in results}
+    whole, tasks = list(results), {one.task for one in results if not one.is_history}
     known = {one.run_id for one in results}
     codes = {one.setting: one.code for one in results if one.is_base}
     for bundle in bundles:

@@ -138,5 +138,5 @@ def _against(entry: Entry, computed: Metrics) -> Iterator[Finding]:
     else:
         if stored.is_old:
             yield doubted("metrics", where, "were made by an older version of the metrics", mend)
-        for line in differences(stored.sets, computed, is_whole=not stored.is_old)[:5]:
+        for line in differences(stored.sets, computed, is_whole=not stored.is_old, sets=entry.sets)[:5]:
             yield refused("metrics", where, line, mend)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from leaderboard.submission.findings import Verdict
+from leaderboard.submission.findings import Finding, Verdict
 from leaderboard.views.markdown import escaped
 from leaderboard.views.text import plain
 
@@ -22,10 +23,21 @@ _SIGNS = {"refuse": "refused", "doubt": "doubt", "note": "note"}
 def lines(verdict: Verdict) -> list[str]:
     """For a terminal: the state, then each finding with its mend."""
     said = [f"{verdict.state}: {MEANING[verdict.state]}"]
-    for one in verdict.findings:
+    for one in folded(verdict.findings):
         said.append(plain(f"  {_SIGNS[one.level]} ({one.check}) {one.where}: {one.what}"))
         said.append(plain(f"    {one.mend}"))
     return said
+
+
+def folded(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings that differ in nothing but where they are, as of ten seeds, said once: at the first place of so many."""
+    places: dict[Finding, list[str]] = {}
+    for one in findings:
+        places.setdefault(replace(one, where=""), []).append(one.where)
+    return [
+        replace(one, where=where[0] + (f" and {len(where) - 1} more" if len(where) > 1 else ""))
+        for one, where in places.items()
+    ]
 
 
 def as_markdown(name: str, verdict: Verdict, extra: Mapping[str, Any] | None = None) -> str:
@@ -33,7 +45,7 @@ def as_markdown(name: str, verdict: Verdict, extra: Mapping[str, Any] | None = N
     text = [f"### {escaped(name)}: {verdict.state}", "", MEANING[verdict.state] + "."]
     if verdict.findings:
         text += ["", "| | check | where | what | mend |", "| :-- | :-- | :-- | :-- | :-- |"]
-    for one in verdict.findings:
+    for one in folded(verdict.findings):
         cells = [_SIGNS[one.level], *(escaped(part) for part in (one.check, one.where, one.what, one.mend))]
         text.append(f"| {' | '.join(cells)} |")
     if extra:

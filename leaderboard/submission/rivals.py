@@ -149,9 +149,9 @@ def _has_test(entry: Entry, task: str) -> bool:
     return entry.record.identity.task.name == task and "test" in entry.sets
 
 
-def near(array: np.ndarray, other: np.ndarray) -> bool:
+def near(array: np.ndarray, other: np.ndarray, within: float = NEAR) -> bool:
     """Whether two `answers` are nearer to each other than those of two trainings."""
-    return array.shape == other.shape and float(np.abs(array - other).mean()) < NEAR
+    return array.shape == other.shape and float(np.abs(array - other).mean()) < within
 
 
 def _may_be_equal(one: Record, other: Record) -> bool:

@@ -20,7 +20,7 @@ from leaderboard.submission.findings import Finding, Verdict
 from leaderboard.submission.findings import State as ReviewState
 from leaderboard.submission.manifest import CHALLENGES, REVIEWS, bundle_digest
 
-BESIDE = ("cost", "sandbox", "like map", "copied", "too good")
+BESIDE = ("cost", "pace", "sandbox", "like map", "copied", "too good")
 """Checks whose notes stand beside the row; those of attempts and recipes stand there by the records themselves."""
 T = TypeVar("T", bound=Part)
 Line = Annotated[Prose, Field(min_length=1, max_length=2000)]

@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 
 from leaderboard.statistics import Interval, Ranks, t_interval
 from leaderboard.views import style
-from leaderboard.views.front import beyond
+from leaderboard.views.front import beyond, edge, limits
 from leaderboard.views.labels import Labelled, place_names
 
 ROOM = 9
@@ -30,6 +30,7 @@ class Point(NamedTuple):
     method: str
     cost: Interval
     value: Interval
+    is_at_chance: bool = False
 
 
 def pareto(
@@ -44,8 +45,8 @@ def pareto(
 ) -> list[Path]:
     """A metric where lower is better against a cost: intervals as crosses, a name at each point, the front as a line.
 
-    A method so bad that it would squeeze the others (`front.beyond`) is at the upper edge, with an arrow and its
-    number.
+    The axis is fitted to those that trained and do not squeeze the others (`front.beyond`); what it does not reach is
+    at its edge, with an arrow and its number.
 
     Args:
         points: costs are positive.
@@ -56,9 +57,11 @@ def pareto(
         value_label: of the axis, with its unit.
         note: what the bars say, and how the front is told.
     """
-    lost = beyond({point.method: point.value.mean for point in points})
-    low, high = _window([point for point in points if point.method not in lost])
-    if any(point.value.low < low or point.value.high > high for point in points if point.method not in lost):
+    at_chance = {point.method for point in points if point.is_at_chance}
+    lost = beyond({point.method: point.value.mean for point in points}, at_chance)
+    low, high = limits([point.value for point in points if point.method not in lost])
+    within = [point for point in points if not edge(point.value.mean, (low, high))]
+    if any(point.value.low < low or point.value.high > high for point in within):
         note = f"{note} Some bars go on beyond the picture."
     width = style.WIDE if len(points) > ROOM else style.COLUMN
     lines = fill(note, round(18 * width))
@@ -68,7 +71,7 @@ def pareto(
         axes.set_ylim(low, high)
         named, boxes = [], []
         for point in points:
-            name, taken = _cross(axes, point, point.method in lost, (low, high))
+            name, taken = _cross(axes, point, (low, high))
             named.append(name)
             boxes += taken
         axes.margins(x=0.12)
@@ -81,30 +84,21 @@ def pareto(
     return style.files(path)
 
 
-def _cross(axes: Any, point: Point, is_lost: bool, limits: tuple[float, float]) -> tuple[Labelled, list[Any]]:
-    """Draw one method: its point and intervals, or an arrow at the upper edge. Its name, and the room that is taken."""
-    low, high = limits
-    top = high - 0.09 * (high - low)
-    look, x, y = style.look(point.method), point.cost.mean, top if is_lost else point.value.mean
+def _cross(axes: Any, point: Point, axis: tuple[float, float]) -> tuple[Labelled, list[Any]]:
+    """Draw one method: its point and intervals, or an arrow at an edge. Its name, and the room that is taken."""
+    (low, high), side = axis, edge(point.value.mean, axis)
+    span, bound = high - low, high if side > 0 else low
+    look, x, y = style.look(point.method), point.cost.mean, bound - side * 0.09 * span if side else point.value.mean
     axes.plot(x, y, linestyle="", zorder=3, **look.marks(5))
     axes.hlines(y, point.cost.low, point.cost.high, color=look.colour, linewidth=0.9)
     taken = [_box(point.cost.low, y, point.cost.high, y)]
-    if is_lost:
-        end, arrow = high - 0.01 * (high - low), {"arrowstyle": "->", "color": look.colour, "shrinkA": 3}
-        axes.annotate("", (x, end), (x, top), arrowprops=arrow, annotation_clip=False)
-        return Labelled(x, y, f"{point.method} {point.value.mean:.3g} ↑"), taken
+    if side:
+        arrow = {"arrowstyle": "->", "color": look.colour, "shrinkA": 3}
+        axes.annotate("", (x, bound - side * 0.01 * span), (x, y), arrowprops=arrow, annotation_clip=False)
+        return Labelled(x, y, f"{point.method} {point.value.mean:.3g} {'↑' if side > 0 else '↓'}"), taken
     axes.vlines(x, point.value.low, point.value.high, color=look.colour, linewidth=0.9)
     ends = [min(max(end, low), high) for end in point.value if np.isfinite(end)]
     return Labelled(x, y, point.method), [*taken, _box(x, min(ends), x, max(ends))]
-
-
-def _window(points: Sequence[Point]) -> tuple[float, float]:
-    """Limits upwards: all means, and of their intervals what lies within three quarters of the means' span."""
-    means = [point.value.mean for point in points] or [0.0]
-    span = max(means) - min(means) or abs(means[0]) or 1.0
-    ends = [end for point in points for end in (point.value.low, point.value.high) if np.isfinite(end)]
-    low = max(min([*ends, *means]), min(means) - 0.75 * span) - 0.1 * span
-    return low, min(max([*ends, *means]), max(means) + 0.75 * span) + 0.22 * span
 
 
 def _front_line(axes: Axes, corners: Sequence[Point]) -> list[Bbox]:

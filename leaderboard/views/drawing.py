@@ -16,13 +16,13 @@ from leaderboard.cost import CostRecord, OldCostRecord, cost_of, quartiles, rati
 from leaderboard.metrics import OOD_SCORES
 from leaderboard.predictions import AnyPredictions, Categorical, load_predictions
 from leaderboard.results import Result
-from leaderboard.rows import Group, comparable
-from leaderboard.scoring import ood_scores
+from leaderboard.rows import Group, comparable, is_at_chance
+from leaderboard.scoring import ood_score
 from leaderboard.statistics import Interval, average_ranks, t_interval
 from leaderboard.table import values_by_seed
 from leaderboard.views import curves, figures, numbers
 from leaderboard.views.families import families_of
-from leaderboard.views.front import corners
+from leaderboard.views.front import corners, told
 
 SCORES = {"categorical": "entropy", "gaussian": "variance"}
 """The OOD score that is drawn."""
@@ -153,7 +153,7 @@ def _ood(drawing: _Drawing, task: str, predictions: Mapping[str, Sequence[Sets]]
     kind = runs[0]["test"].kind
     score = OOD_SCORES[kind][SCORES[kind]]
     scores = {
-        method: [{name: ood_scores(sets[name])[score.name] for name in ("test", *names)} for sets in members]
+        method: [{name: ood_score(score.name, sets[name]) for name in ("test", *names)} for sets in members]
         for method, members in predictions.items()
     }
     label = f"{score.title}{', nats' * (kind == 'categorical')}"
@@ -226,16 +226,20 @@ def _pareto(drawing: _Drawing, task: str, methods: Methods, base: BySeed) -> Non
             )
         values = {name: {s: run.metrics["test"]["nll"] for s, run in methods[name].items()} for name in amounts}
         shown = {name: methods[name] for name in amounts}
+        at_chance = {name for name, runs in shown.items() if any(map(is_at_chance, runs.values()))}
         points = [
-            curves.Point(name, _spread(amounts[name], is_alternated), t_interval(list(values[name].values())))
-            for name in amounts
+            curves.Point(
+                name, _spread(costs, is_alternated), t_interval(list(values[name].values())), name in at_chance
+            )
+            for name, costs in amounts.items()
         ]
         how = "alternated with MAP" if is_alternated else "of separate runs"
-        front = corners(values, amounts)
+        across = "quartiles of the rounds" if is_alternated else "range over seeds"
+        front = corners(values, amounts, at_chance)
         drawing.files += curves.pareto(
             points, front, drawing.to / task / f"pareto_{kind}", about=about_of(task, shown),
             cost_label=f"{kind} time, ratio to MAP ({how})", value_label="NLL, nats ↓",
-            note=_note(front, is_alternated),
+            note=f"Bars: 95 % interval of the mean over seeds; across: {across}. {told(front, at_chance)}",
         )  # fmt: skip
 
 
@@ -244,16 +248,6 @@ def _spread(amounts: Sequence[float], is_alternated: bool) -> Interval:
     if is_alternated:
         return Interval(*quartiles(amounts))
     return Interval(float(np.mean(amounts)), min(amounts), max(amounts))
-
-
-def _note(front: Sequence[str], is_alternated: bool) -> str:
-    across = "quartiles of the rounds" if is_alternated else "range over seeds"
-    line = "Line: front; each corner is told to be better than the one before (paired t, Holm) and dearer each time."
-    if len(front) == 1:
-        line = f"No front: no dearer method is told to be better than {front[0]}."
-    if not front:
-        line = "No front: these seeds tell no two methods apart."
-    return f"Bars: 95 % interval of the mean over seeds; across: {across}. {line}"
 
 
 def _draws(drawing: _Drawing, task: str, methods: Methods, families: Mapping[str, Mapping[int, str]]) -> None:

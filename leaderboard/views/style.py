@@ -68,6 +68,8 @@ LOOKS: Mapping[str, Look] = {
     "map": Look(_BLACK, "P", LINES[5]),
     "deep_ensemble": Look(_BLUE, "o", LINES[0]),
     "deep_ensemble_10": Look(_BLUE, "h", LINES[1]),
+    "implicit_vi_ensemble": Look(_BLUE, "$E$", LINES[3]),
+    "implicit_vi_last_ensemble": Look(_BLUE, "$G$", LINES[4]),
     "batch_ensemble": Look(_BLUE, "$B$", LINES[2]),
     "masksembles": Look(_BLUE, "$K$", LINES[3]),
     "mc_dropout": Look(_SKY, "*", LINES[6]),

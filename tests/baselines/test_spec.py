@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.names import LABEL, UserError, check_name, one_line
+from baselines.names import LABEL, UserError, check_name, one_line, unknown
 from baselines.registry import find, known_methods, variants
 from baselines.spec import distinct, parse, spec_of, split
 
@@ -315,3 +315,8 @@ def test_a_path_that_is_no_file_is_one_line(tmp_path, make):
     make(tmp_path / "mine.py")
     with pytest.raises(UserError, match="no regular file|cannot be read"):
         parse(f"{tmp_path}/mine.py:Mine")
+
+
+def test_of_very_many_names_the_nearest_are_shown():
+    message = str(unknown("method", "nmae7", [f"name{i}" for i in range(200)]))
+    assert "did you mean 'name7'?" in message and message.endswith("and 190 more)") and len(message) < 300

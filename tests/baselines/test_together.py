@@ -61,6 +61,8 @@ def assert_same(mine, theirs, **tolerance):
     for one, other in zip(mine, theirs, strict=True):
         assert not one.training
         for (name, p), q in zip(one.named_parameters(), other.parameters(), strict=True):
+            if name.endswith("qkv.bias"):  # a key's bias shifts all scores of a query alike: its gradient is rounding
+                p, q = (torch.cat([bias.chunk(3)[0], bias.chunk(3)[2]]) for bias in (p, q))
             assert torch.allclose(p, q, **tolerance), name
 
 

@@ -42,6 +42,12 @@ def test_columns_are_chosen_and_the_json_has_them(folder):
         assert all(isinstance(row["metrics"][key]["mean"], float) for key in chosen.split(",") if key not in costs)
 
 
+def test_a_method_names_all_of_its_single_runs_and_all_means_every_row(folder):
+    found = rows("tiny", "--runs", "-m", f"map,{PASSES}", cwd=folder)
+    assert set(found) == {f"{name}, seed {seed}" for name in ("map", PASSES) for seed in range(2)}
+    assert rows("tiny", "-m", "all", cwd=folder) == rows("tiny", cwd=folder)
+
+
 def test_measured_costs_stand_in_the_table_and_the_legend_names_them(folder):
     found = rows("tiny", "-c", "fit,predict,memory", cwd=folder)
     assert {name: row["cost_rounds"] for name, row in found.items()} == {"map": 2, "laplace": 0, PASSES: 2}
@@ -93,6 +99,7 @@ def test_figures_are_written_and_named(folder):
         (["table", "--sort", "acuracy"], "unknown column 'acuracy': did you mean 'accuracy'?"),
         (["table", "--against", "mapp"], "unknown method 'mapp': did you mean 'map'?"),
         (["table", "-m", "mapp"], "unknown method 'mapp': did you mean 'map'?"),
+        (["table", "-m", "map,laplce"], "unknown method 'laplce': did you mean 'laplace'?"),
         (["table", "-s", "x"], "--seeds must be a number of seeds"),
         (["compare", "map", "mc_dropot"], "unknown method 'mc_dropot'"),
         (["compare", "map", "map", "--metric", "nl"], "unknown column 'nl': did you mean 'nll'?"),

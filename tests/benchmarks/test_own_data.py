@@ -5,39 +5,8 @@ import json
 import numpy as np
 import pytest
 from commands import is_ranked, ivi, of, records, rows, scores
+from own_pictures import SPEC, TASK
 from PIL import Image
-
-SPEC = """
-title = "Two kinds of noise"
-licence = "none"
-citation = "none"
-shape = [1, 8, 8]
-num_classes = 2
-mean = [0.5]
-std = [0.25]
-splits = { train = { examples = 80 }, test = { examples = 40 } }
-[[sources]]
-kind = "local"
-format = "imagefolder"
-path = "pictures"
-"""
-TASK = """
-name = "mine"
-version = 1
-description = "pictures of one's own"
-[data]
-name = "mine-data.toml"
-train = 60
-validation = 20
-[model]
-name = "mlp"
-arguments = { img_size = 8, width = 8, depth = 1 }
-[recipe]
-epochs = 10
-batch_size = 20
-optimizer = "sgd"
-lr = 0.1
-"""
 
 
 def draw(folder, split, count, seed):
@@ -73,7 +42,7 @@ def run(folder):
 def folder(tmp_path_factory):
     """The same command three times: after its test pictures were replaced, and after its spec was edited."""
     folder = tmp_path_factory.mktemp("own")
-    (folder / "mine-data.toml").write_text(SPEC)
+    (folder / "data.toml").write_text(SPEC)
     (folder / "mine.toml").write_text(TASK)
     (folder / "own.toml").write_text(SUITE)
     draw(folder, "train", 80, 0)
@@ -81,7 +50,7 @@ def folder(tmp_path_factory):
     run(folder)
     draw(folder, "test", 40, 2)
     run(folder)
-    (folder / "mine-data.toml").write_text(SPEC.replace("std = [0.25]", "std = [0.5]"))
+    (folder / "data.toml").write_text(SPEC.replace("std = [0.25]", "std = [0.5]"))
     run(folder)
     return folder
 
@@ -124,7 +93,7 @@ def test_a_run_on_the_pictures_of_before_is_the_run_of_before(folder):
     """What was seen comes back: no older row is lost, and its numbers are not made again."""
     before = len(records(folder / "results"))
     draw(folder, "test", 40, 1)
-    (folder / "mine-data.toml").write_text(SPEC)
+    (folder / "data.toml").write_text(SPEC)
     assert "runs to make" not in run(folder).stdout
     assert len(records(folder / "results")) == before
 

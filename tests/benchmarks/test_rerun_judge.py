@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from benchmarks.rerun.judge import FLOOR, LOOKS, MAIN, differing, look, p_too_good, tolerance
+from benchmarks.rerun.judge import FLOOR, LOOKS, MAIN, differing, look, p_too_good, step_of, tolerance
 from leaderboard.record import Environment
 
 ACCURACY = ("test", "accuracy")
@@ -27,6 +27,14 @@ def test_p_is_that_of_welch_s_test_in_the_direction_in_which_the_column_is_bette
         assert p_too_good(claimed, fresh, ACCURACY, 10**9) == pytest.approx(greater)
 
 
+def test_p_of_two_claimed_seeds_is_that_of_student_s_test():
+    rng = np.random.default_rng(1)
+    for fresh in (3, 5, 10):
+        claimed, others = rng.normal(size=2), rng.normal(0.5, 2.0, size=fresh)
+        less = ttest_ind(claimed, others, equal_var=True, alternative="less").pvalue
+        assert p_too_good(claimed, others, MAIN, 100) == pytest.approx(less)
+
+
 def test_accuracies_that_are_alike_by_chance_are_no_proof():
     assert p_too_good([0.95] * 3, [0.948] * 3, ACCURACY, 500) > 0.01
     assert p_too_good([0.95] * 3, [0.30] * 3, ACCURACY, 500) < 1e-6
@@ -47,7 +55,7 @@ def verdict(claimed, draw):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seeds", "power"), [(3, 0.80), (5, 0.85)])
+@pytest.mark.parametrize(("seeds", "power"), [(2, 0.30), (3, 0.80), (5, 0.85)])
 def test_honest_claims_are_refuted_in_two_of_a_hundred_at_most_and_the_best_of_fifty_nearly_always(seeds, power):
     rng = np.random.default_rng(seeds)
 
@@ -90,3 +98,24 @@ def test_an_honest_seed_of_another_machine_is_within_the_tolerance(rounds=4000):
             again = method[0] + part * np.sqrt(2) * rng.normal()
             outside += abs(again - method[0]) > tolerance(base, moved, method).value
     assert outside / rounds < 0.01
+
+
+def test_seeds_whose_shares_are_alike_by_chance_allow_one_example_to_change_sides_and_no_more_than_that_says():
+    step = step_of(ACCURACY, 360)
+    seen = tolerance([350 / 360, 347 / 360], [350 / 360, 347 / 360], [351 / 360, 351 / 360], step)
+    assert seen.spread == 0.0 and step < seen.value < 3 * step
+    assert step_of(MAIN, 360) == step_of(("test", "rmse"), 360) == 0.0
+    assert tolerance([1.0, 2.0], [1.0, 2.0], [3.0, 3.0], step_of(MAIN, 360)).value == 0.0
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_an_honest_share_of_another_machine_is_within_the_tolerance(seeds, rounds=150, size=360):
+    rng, outside, alone, step = np.random.default_rng(seeds), 0, 0, step_of(ACCURACY, size)
+    for _ in range(rounds):
+        base, method = ((size - rng.poisson(8, size=seeds)) / size for _ in range(2))
+        flips = rng.choice([-1, 0, 1], p=[0.1, 0.8, 0.1], size=(2, seeds)) * step  # an example or none changes sides
+        off = abs(flips[1, 0])
+        outside += off > tolerance(base, base + flips[0], method, step).value
+        alone += off > tolerance(base, base + flips[0], method).value
+    assert outside == 0
+    assert seeds > 2 or alone > 0  # without the step, seeds that are alike by chance accuse

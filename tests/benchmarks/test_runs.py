@@ -11,11 +11,13 @@ from builders import sha
 from commands import ROOT
 
 from baselines.spec import parse
+from benchmarks.commands.options import chosen_runs
 from benchmarks.prepare import Manifest, Prepared, prepare
 from benchmarks.results import planned
 from benchmarks.runs import Run, runs_of
 from benchmarks.suite import TaskOOD, TaskShift, load_suite, load_task, names
 from leaderboard.identity import RULES, Identity
+from leaderboard.plan import read_plan, write_plan
 from leaderboard.record import SetInfo
 
 TASK = load_task("digits-mlp")
@@ -109,6 +111,17 @@ def test_only_the_seed_tells_the_runs_of_a_row_apart_and_only_method_and_seed_th
         assert (run.identity.setting == first.setting) == kind, name
 
 
+def test_runs_of_one_task_leave_the_plan_of_the_others_as_it_was(tmp_path):
+    def plan(*asked):
+        chosen = chosen_runs("smoke", asked[0], None, "cpu", None, tasks=asked[1])
+        write_plan(tmp_path, chosen.plan(tmp_path))
+        return {(run.task, run.label) for run in read_plan(tmp_path, "smoke").runs}
+
+    digits = {("digits-mlp", name) for name in ("map", "laplace")}
+    assert plan("map,laplace", "digits-mlp") == digits
+    assert plan("map", "diabetes-mlp") == digits | {("diabetes-mlp", "map")}
+
+
 def test_equal_runs_have_equal_ids_in_every_process(tmp_path):
     data = prepare(TASK)
     expected = [Run(TASK, data, parse(name), 3).run_id for name in ("map", "laplace")]
@@ -143,3 +156,9 @@ def test_map_comes_before_what_builds_on_it():
 def test_a_variant_and_what_it_is_short_for_are_one_run():
     suite = load_suite("quick").model_copy(update={"methods": ("implicit_vi_shared", "implicit_vi(noise=shared)")})
     assert len(runs_of(suite, {"mnist5k-lenet5": (TASK, DATA)}, "cpu")) == len(suite.seeds)
+
+
+def test_a_planned_row_has_the_names_of_variants_within_it():
+    run = run_of(method=parse("own_rate(of=implicit_vi_shared, lr=0.02)"))
+    (row,) = planned("lr", "", [run]).runs
+    assert row.label == "own_rate(of=implicit_vi_shared, lr=0.02)" and row.run_id == run.run_id

@@ -1,40 +1,28 @@
 """Kill what makes a suite, again and again, and see that nothing is lost: `python tests/executors/chaos.py FOLDER`.
 
-Names of scenarios after the folder: only those.
+Names of scenarios after the folder: only those; `local_driver=3`: with so many rounds of each of its kinds.
 
 Each scenario runs a tiny suite under a fixed number of kills at moments that a seed decides, then once undisturbed, and
-checks: each run has one good record and no more, whole, with the predictions of an undisturbed suite; every record that
-says otherwise says that it was killed; no process is left. Scenarios of Slurm and Ray start their own (`slurm.sh`,
-`ray.sh`). The last line of each is its count.
+counts: each run must have one good record and no more, whole, with the predictions of an undisturbed suite; every
+record that says otherwise must say that it was killed; no process may be left. Scenarios of Slurm and Ray start their
+own (`slurm.sh`, `ray.sh`). What was counted is added to FOLDER/counts.jsonl, of which a table is printed at the end.
 """
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 import json
 import os
-import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-SUITE = """
-name = "tiny"
-description = "a suite for tests"
-tasks = ["digits-mlp"]
-methods = ["map", "laplace", "mc_dropout(passes=2)"]
-seeds = [0, 1, 2, 3]
-"""
-RUNS = 12
-MARK = "IVI_CHAOS"
-"""In the environment of every process that a scenario starts: what has it at the end was left over."""
-PATIENCE = 1200
+from scenario import BAD, HERE, LOOK, PATIENCE, ROOT, RUNS, Chaos, below, good, is_leader, line_of, say
+
 NO_LINKS = """
 import errno, fcntl, os
 def refuse(*arguments, **options):
@@ -46,133 +34,17 @@ os.link, fcntl.flock = refuse, nothing
 """What a process sees of a file system without hard links and without flock."""
 
 
-class Chaos:
-    """One scenario: a folder, where its records are ``out``; how often something was killed."""
-
-    def __init__(self, name, folder, extra=(), **environment):
-        self.name, self.folder, self.extra, self.kills = name, folder / name, list(extra), 0
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        self.out = self.folder / "out"
-        self.random = random.Random(f"chaos {name}")
-        self.environment = os.environ | {MARK: f"{name}-{os.getpid()}", "PYTHONPATH": str(ROOT)} | environment
-        self.suite = folder / "tiny.toml"
-        self.suite.write_text(SUITE)
-
-    def start(self):
-        """Start the driver."""
-        command = [sys.executable, "-P", "-c", "from benchmarks.cli import main; main()"]
-        command += ["run", self.suite, "--out", self.out, *self.extra]
-        with (self.folder / "driver.log").open("a") as log:
-            return subprocess.Popen(
-                list(map(str, command)),
-                env=self.environment,
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def run(self):
-        """Run undisturbed; how it ended."""
-        return self.start().wait(PATIENCE)
-
-    def processes(self):
-        """Number -> command line of every process of this scenario."""
-        found = {}
-        for entry in os.listdir("/proc"):
-            with suppress(OSError):
-                if entry.isdecimal() and f"{MARK}={self.environment[MARK]}".encode() in (
-                    Path(f"/proc/{entry}/environ").read_bytes().split(b"\0")
-                ):
-                    found[int(entry)] = Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        return found
-
-    def kill(self, pid, how=signal.SIGKILL):
-        """Kill one process."""
-        with suppress(ProcessLookupError):
-            os.kill(pid, how)
-            self.kills += 1
-
-    def kill_some(self, wanted, times, each, while_alive):
-        """Kill a process whose command line holds ``wanted``, ``times`` over, about every ``each`` seconds."""
-        count = 0
-        while count < times and while_alive.poll() is None:
-            time.sleep(each * self.random.uniform(0.2, 1.8))
-            found = sorted(pid for pid, line in self.processes().items() if wanted in line and is_leader(pid))
-            if found:
-                self.kill(self.random.choice(found))
-                count += 1
-        return count
-
-    def finish(self, reference):
-        """Complete the suite undisturbed and look at all that there is."""
-        for _ in range(3):  # a run that was killed three times is recorded so, and made again by the next call
-            code = self.run()
-            if code == 0:
-                break
-        assert code == 0, (self.name, code, (self.folder / "driver.log").read_text()[-2000:])
-        check(self.out, reference)
-        until = time.monotonic() + 60
-        while (left := self.processes()) and time.monotonic() < until:
-            time.sleep(0.5)
-        assert not left, left
-        say(
-            f"{self.name}: {self.kills} kills; {len(good(self.out))} of {RUNS} runs whole, metrics unchanged, "
-            "0 processes left"
-        )
-        return self.kills
-
-
-def is_leader(pid):
-    """Whether it leads a session: the process of a method does, and so does a driver."""
-    with suppress(OSError):
-        return os.getsid(pid) == pid
-    return False
-
-
-def say(words):
-    print(time.strftime("%H:%M:%S"), words, flush=True)
-
-
-def records(out):
-    """Path -> record, of all files that should be one; each must be whole."""
-    paths = (path for path in out.glob("[!.]*/*/*.json") if not path.name.endswith(".scores.json"))
-    return {path: json.loads(path.read_text()) for path in paths}
-
-
-def good(out):
-    """(label, seed) -> SHA-256 of its predictions and its scores; one record each."""
-    found = {}
-    for path, record in records(out).items():
-        if record["status"] == "ok":
-            key = record["label"], record["identity"]["seed"]
-            assert key not in found, f"doubled: {path}"
-            data = path.with_suffix(".safetensors").read_bytes()
-            assert hashlib.sha256(data).hexdigest() == record["predictions"]["sha256"], path
-            scores = json.loads(path.with_suffix(".scores.json").read_text())["sets"]
-            found[key] = record["predictions"]["sha256"], json.dumps(scores, sort_keys=True)
-        else:
-            assert record["status"] == "killed", (path, record["status"], record["error"])
-    return found
-
-
-def check(out, reference):
-    """Nothing is lost, doubled, half-written or changed."""
-    found = good(out)
-    assert len(found) == RUNS and found == reference, (out, len(found))
-    left = [path for path in out.rglob("*") if path.name.endswith((".tmp", ".part"))]
-    assert not left, left
-
-
 def local_methods(folder, reference, rounds=30):
     """SIGKILL of processes that fit or predict."""
     chaos = Chaos("local_methods", folder, ["--jobs", "2"])
-    left = rounds
-    while left > 0:
-        shutil.rmtree(chaos.out, ignore_errors=True) if left < rounds and len(good(chaos.out)) == RUNS else None
+    while chaos.kills.total() < rounds:
+        chaos.new()
         driver = chaos.start()
-        left -= chaos.kill_some("forkserver", left, 2.0, driver)
+        while chaos.kills.total() < rounds and driver.poll() is None:
+            chaos.after(chaos.random.uniform(0.4, 3.6), driver)
+            found = [pid for pid, line in chaos.processes().items() if "forkserver" in line and is_leader(pid)]
+            if found:
+                chaos.kill(chaos.random.choice(sorted(found)), "fit or prediction")
         driver.wait(PATIENCE)
     return chaos.finish(reference)
 
@@ -181,13 +53,11 @@ def drivers(chaos, reference, rounds, longest):
     """SIGKILL of the driver, at any moment of its life."""
     for _ in range(rounds):
         driver = chaos.start()
-        with suppress(subprocess.TimeoutExpired):
-            driver.wait(chaos.random.uniform(0.5, longest))
+        chaos.after(chaos.random.uniform(0.5, longest), driver)
         if driver.poll() is None:
-            chaos.kill(driver.pid)
+            chaos.kill(driver.pid, "driver")
         driver.wait()
-        if chaos.out.exists() and len(good(chaos.out)) == RUNS:
-            shutil.rmtree(chaos.out)
+        chaos.new()
     return chaos.finish(reference)
 
 
@@ -214,10 +84,11 @@ def two_drivers(folder, reference, rounds=4):
         ended = next(one for one in pair if one.poll() is not None)
         assert ended.returncode in (0, 2), ended.returncode
         other = pair[1 - pair.index(ended)]
-        time.sleep(chaos.random.uniform(0, 10))
+        chaos.after(chaos.random.uniform(0, 15), other)
         if other.poll() is None:
-            chaos.kill(other.pid)
+            chaos.kill(other.pid, "driver")
         other.wait()
+        chaos.new()
     assert "another 'ivi run' is writing" in (chaos.folder / "driver.log").read_text()
     return chaos.finish(reference)
 
@@ -234,26 +105,39 @@ def full_disk(folder, reference, rounds=4):
             assert code in (1, 2), code
             text = (chaos.folder / "driver.log").read_text()
             assert "No space left" in text and "Traceback" not in text, text[-2000:]
-            good(chaos.out)
+            chaos.kills["disk full"] += 1
             size += 250
             subprocess.run(["mount", "-o", f"remount,size={size}k", chaos.out], check=True)
         subprocess.run(["mount", "-o", "remount,size=1g", chaos.out], check=True)
-        chaos.finish(reference)
+        return chaos.finish(reference)
     finally:
         subprocess.run(["umount", chaos.out], check=False)
-    say(f"full_disk: full {rounds} times")
-    return 0
 
 
 @contextmanager
 def cluster(name, folder):
     """A Slurm or a Ray for the block."""
-    script = HERE / f"{name}.sh"
-    subprocess.run([script, "up", folder], check=True, timeout=600, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    script, patient = HERE / f"{name}.sh", {"SLURM_TEST_PATIENCE": "600", "RAY_raylet_start_wait_time_s": "600"}
+    surroundings = patient | os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([script, "up", folder], check=True, timeout=PATIENCE, env=surroundings)
     try:
         yield
     finally:
-        subprocess.run([script, "down", folder], check=True, timeout=120)
+        subprocess.run([script, "down", folder], check=True, timeout=PATIENCE)
+
+
+def turned(chaos, turns, one_turn, place):
+    """Do bad things in an order that a seed decides while suites go on."""
+    chaos.random.shuffle(turns)
+    driver = chaos.start()
+    for turn in turns:
+        chaos.after(chaos.random.uniform(1, 8), driver)
+        if driver.poll() is not None:
+            chaos.new()
+            driver = chaos.start()
+        driver = one_turn(chaos, turn, driver, place)
+        say(f"{chaos.name}: {turn}: {chaos.kills.total()} kills, {len(good(chaos.out))} runs whole")
+    driver.wait(PATIENCE)
 
 
 def slurm(folder, reference, workers=8, methods=8, cancelled=5, daemons=4, driven=6):
@@ -263,63 +147,44 @@ def slurm(folder, reference, workers=8, methods=8, cancelled=5, daemons=4, drive
         conf = str(place / "slurm.conf")
         options = ["--on", "slurm", "--array", "2", "--every", "1", "--idle", "20", "--retries", "5"]
         chaos = Chaos("slurm_jobs", folder, options, SLURM_CONF=conf)
-        turns = ["worker"] * workers + ["method"] * methods + ["cancel"] * cancelled + ["daemon"] * daemons
-        turns += ["driver"] * driven
-        chaos.random.shuffle(turns)
-        driver = chaos.start()
-        for turn in turns:
-            time.sleep(chaos.random.uniform(1, 8))
-            if driver.poll() is not None:
-                if len(good(chaos.out)) == RUNS:
-                    shutil.rmtree(chaos.out)
-                driver = chaos.start()
-            driver = slurm_turn(chaos, turn, driver, place)
-            say(f"slurm: {turn}: {chaos.kills} kills, {len(good(chaos.out))} runs whole")
-        driver.wait(PATIENCE)
+        turns = ["worker"] * workers + ["fit or prediction"] * methods + ["scancel"] * cancelled
+        turned(chaos, turns + ["slurmd"] * daemons + ["driver"] * driven, slurm_turn, place)
         return chaos.finish(reference)
 
 
 def slurm_turn(chaos, turn, driver, place):
     """Do one bad thing; the driver that goes on."""
-    wanted = {"worker": "submitit.core._submit", "method": "forkserver"}
-    until = time.monotonic() + 120
-    if turn in wanted:
-        while time.monotonic() < until and driver.poll() is None:
-            lines = chaos.processes()
-            mine = [pid for pid in below(driver.pid)] if turn == "method" else []
-            found = [
-                pid for pid, line in lines.items() if wanted[turn] in line and pid not in mine and "bash" not in line
-            ]
-            found = [pid for pid in found if turn == "worker" or is_leader(pid)]
-            if found:
-                chaos.kill(chaos.random.choice(sorted(found)))
+    if turn in ("worker", "fit or prediction"):
+        while driver.poll() is None:
+            mine, lines = below(driver.pid), chaos.processes()
+            if turn == "worker":
+                found = [pid for pid, line in lines.items() if "submitit.core._submit" in line and "bash" not in line]
+            else:
+                found = [pid for pid, line in lines.items() if "forkserver" in line and is_leader(pid)]
+            if found := sorted({*found} - mine):
+                chaos.kill(chaos.random.choice(found), turn)
                 break
-            time.sleep(0.3)
-    elif turn == "cancel":
+            time.sleep(LOOK)
+    elif turn == "scancel":
         done = subprocess.run(["squeue", "-h", "-o", "%A"], env=chaos.environment, capture_output=True, text=True)
         if done.stdout.split():
             subprocess.run(["scancel", chaos.random.choice(done.stdout.split())], env=chaos.environment, check=False)
-            chaos.kills += 1
-    elif turn == "daemon":
-        chaos.kill(int((place / "slurmd.pid").read_text()))
+            chaos.kills["scancel"] += 1
+    elif turn == "slurmd":
+        chaos.kill(int((place / "slurmd.pid").read_text()), "slurmd")
         time.sleep(3)
         again = ["slurmd", "-f", place / "slurm.conf", "-N", "node1"]
         subprocess.run(again, check=True, env=os.environ | {"SLURM_CONF": str(place / "slurm.conf")})
     else:
-        chaos.kill(driver.pid)
-        driver.wait()
-        driver = chaos.start()
+        driver = replaced(chaos, driver)
     return driver
 
 
-def below(pid):
-    """Numbers of all processes below one."""
-    text = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    pairs = [tuple(map(int, line.split())) for line in text.splitlines()]
-    found = {pid}
-    while more := {one for one, parent in pairs if parent in found} - found:
-        found |= more
-    return found
+def replaced(chaos, driver):
+    """Kill the driver and start another."""
+    chaos.kill(driver.pid, "driver")
+    driver.wait()
+    return chaos.start()
 
 
 def ray(folder, reference, nodes=3, workers=6, methods=6, driven=3):
@@ -328,71 +193,76 @@ def ray(folder, reference, nodes=3, workers=6, methods=6, driven=3):
     with cluster("ray", place):
         address = f"127.0.0.1:{os.environ.get('RAY_TEST_PORT', 6479)}"
         chaos = Chaos("ray_tasks", folder, ["--on", "ray", "--address", address, "--retries", "10"])
-        turns = ["node"] * nodes + ["worker"] * workers + ["method"] * methods + ["driver"] * driven
-        chaos.random.shuffle(turns)
-        driver = chaos.start()
-        for turn in turns:
-            time.sleep(chaos.random.uniform(2, 8))
-            if driver.poll() is not None:
-                if len(good(chaos.out)) == RUNS:
-                    shutil.rmtree(chaos.out)
-                driver = chaos.start()
-            driver = ray_turn(chaos, turn, driver, place)
-            say(f"ray: {turn}: {chaos.kills} kills, {len(good(chaos.out))} runs whole")
-        driver.wait(PATIENCE)
+        turns = ["node"] * nodes + ["worker"] * workers + ["fit or prediction"] * methods + ["driver"] * driven
+        turned(chaos, turns, ray_turn, place)
         return chaos.finish(reference)
 
 
 def ray_turn(chaos, turn, driver, place):
     """Do one bad thing; the driver that goes on."""
-    until = time.monotonic() + 150
     if turn == "node":
         name = chaos.random.choice(["second", "third"])
-        group = int((place / f"{name}.pid").read_text())
-        for pid in below(group):
+        for pid in below(int((place / f"{name}.pid").read_text())):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        chaos.kills += 1
-        subprocess.run([HERE / "ray.sh", "again", place, name], check=True, timeout=600, env=chaos.environment)
+        chaos.kills["node"] += 1
+        subprocess.run([HERE / "ray.sh", "again", place, name], check=True, timeout=PATIENCE, env=chaos.environment)
     elif turn == "driver":
-        chaos.kill(driver.pid)
-        driver.wait()
-        driver = chaos.start()
+        driver = replaced(chaos, driver)
     else:
-        nodes = set().union(*(below(int((place / f"{name}.pid").read_text())) for name in ("head", "second", "third")))
-        while time.monotonic() < until and driver.poll() is None:
-            lines = {pid: line_of(pid) for pid in set().union(*(below(one) for one in nodes))}
+        while driver.poll() is None:
+            nodes = (int((place / f"{name}.pid").read_text()) for name in ("head", "second", "third"))
+            lines = {pid: line_of(pid) for pid in set().union(*map(below, nodes))}
             busy = [pid for pid, line in lines.items() if "forkserver" in line and is_leader(pid)]
             idle = [pid for pid, line in lines.items() if line.startswith("ray::on_node")]
-            if found := busy if turn == "method" else idle:
-                chaos.kill(chaos.random.choice(sorted(found)))
+            if found := idle if turn == "worker" else busy:
+                chaos.kill(chaos.random.choice(sorted(found)), turn)
                 break
-            time.sleep(0.3)
+            time.sleep(LOOK)
     return driver
 
 
-def line_of(pid):
-    """The command line of a process."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    return ""
+SCENARIOS = {one.__name__: one for one in (local_methods, local_driver, no_links, two_drivers, full_disk, slurm, ray)}
 
 
-SCENARIOS = [local_methods, local_driver, no_links, two_drivers, full_disk, slurm, ray]
+def undisturbed(folder):
+    """(label, seed) -> predictions and scores of a suite that nobody disturbs, kept for the next call."""
+    kept = folder / "reference.json"
+    if not kept.exists():
+        chaos = Chaos("undisturbed", folder)
+        assert chaos.run() == 0, (chaos.folder / "driver.log").read_text()[-2000:]
+        kept.write_text(json.dumps([[*key, *value] for key, value in good(chaos.out).items()]))
+    reference = {(a, b): (c, d) for a, b, c, d in json.loads(kept.read_text())}
+    assert len(reference) == RUNS
+    return reference
 
 
-def main(folder, *names):
+def table(lines):
+    """A Markdown table of what was counted: what was killed, how often, and how many records are bad."""
+    kills, bad = {}, {}
+    for line in lines:
+        kills.setdefault(line["scenario"], Counter()).update(line["kills"])
+        bad.setdefault(line["scenario"], Counter()).update({name: line[name] for name in BAD})
+    rows = [f"| scenario | killed | times | {' | '.join(BAD)} |", "|---|---|--:" + "|--:" * len(BAD) + "|"]
+    for name, count in [*kills.items(), ("in all", sum(kills.values(), Counter()))]:
+        words = ", ".join(f"{what} {n}" for what, n in sorted(count.items())) if name in kills else ""
+        found = bad.get(name) or sum(bad.values(), Counter())
+        rows.append(f"| {name} | {words} | {count.total()} | {' | '.join(str(found[one]) for one in BAD)} |")
+    return "\n".join(rows)
+
+
+def main(folder, *wanted):
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    undisturbed = Chaos("undisturbed", folder) if not (folder / "reference.json").exists() else None
-    if undisturbed is not None:
-        assert undisturbed.run() == 0, (undisturbed.folder / "driver.log").read_text()[-2000:]
-        reference = good(undisturbed.out)
-        (folder / "reference.json").write_text(json.dumps([[*key, *value] for key, value in reference.items()]))
-    reference = {(a, b): (c, d) for a, b, c, d in json.loads((folder / "reference.json").read_text())}
-    assert len(reference) == RUNS
-    kills = sum(one(folder, reference) for one in SCENARIOS if not names or one.__name__ in names)
-    say(f"{kills} kills in all")
+    reference, counts = undisturbed(folder), folder / "counts.jsonl"
+    for name, _, rounds in (one.partition("=") for one in wanted or SCENARIOS):
+        scenario = SCENARIOS[name]
+        kinds = list(inspect.signature(scenario).parameters)[2:]
+        found = scenario(folder, reference, **{kind: int(rounds) for kind in kinds if rounds})
+        with counts.open("a") as file:
+            file.write(json.dumps(found) + "\n")
+        assert not any(found[name] for name in BAD), found
+    print(table(map(json.loads, counts.read_text().splitlines())))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 set -eu
 what=$1 folder=$2
 conf=$folder/slurm.conf
+patience=${SLURM_TEST_PATIENCE:-20} # seconds until a daemon that says nothing is given up
 
 up() {
     mkdir -p "$folder/state" "$folder/spool" "$folder/log" "$folder/munge"
@@ -39,7 +40,8 @@ AccountingStorageType=accounting_storage/none
 MpiDefault=none
 ReturnToService=2
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
-SlurmdTimeout=20
+SlurmdTimeout=$patience
+MessageTimeout=$((patience < 100 ? patience : 100))
 MinJobAge=300
 KillWait=2
 InactiveLimit=0
@@ -51,10 +53,10 @@ END
     export SLURM_CONF="$conf"
     slurmctld -f "$conf" -c
     nice -n "${SLURM_TEST_NICE:-0}" slurmd -f "$conf" -N node1
-    for _ in $(seq 100); do
+    for _ in $(seq $((5 * patience))); do
         if sinfo -h -o %T 2>/dev/null | grep -q idle; then
             # A node that is idle may still be unable to begin a job, in a container for one.
-            timeout 60 sbatch --quiet --wait --output "$folder/log/first" --wrap true && return 0
+            timeout $((3 * patience)) sbatch --quiet --wait --output "$folder/log/first" --wrap true && return 0
             break
         fi
         sleep 0.2

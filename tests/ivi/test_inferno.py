@@ -9,6 +9,8 @@ import ivi
 pytest.importorskip("inferno")
 timm = pytest.importorskip("timm")
 
+pytestmark = pytest.mark.slow
+
 
 def copy_distribution(theirs, ours):
     """Their means, normalization and factors into our network; names differ by ``params.`` alone."""
@@ -37,7 +39,7 @@ def test_the_same_draws_give_the_same_logits(lenet, name):
         plain.conv1, plain.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
         x = torch.randn(2, 3, 32, 32)
     theirs.double().train()
-    ours = ivi.variationalize(plain.double(), ivi.LowRank(4), example=x.double()[:1]).train()
+    ours = ivi.variationalize(plain.double(), ivi.LowRank(4), noise="shared", example=x.double()[:1]).train()
     copy_distribution(theirs, ours)
     x = x.double()
     outputs = []

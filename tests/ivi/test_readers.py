@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from explicit import by_hand
 from torch import nn
 
 import ivi
@@ -11,23 +12,6 @@ from ivi.draws import Draws
 from ivi.trace import rows_of_examples, trace
 
 D = 8
-
-
-def by_hand(plain, net, x, draws):
-    """Every draw written into a plain copy, one pass each, in the same grad mode."""
-    outputs = []
-    for index in range(len(draws)):
-        twin = copy.deepcopy(plain).eval()
-        for name, layer in ivi.random_layers(net).items():
-            at = index if name == draws.head else index // draws.head_draws
-            weight, bias = layer.draw_weights(draws.part(name, layer, at, at + 1)[0])
-            one = twin.get_submodule(name)
-            with torch.no_grad():
-                one.weight.copy_(weight)
-                if bias is not None:
-                    one.bias.copy_(bias)
-        outputs.append(twin(x))
-    return torch.stack(outputs)
 
 
 class Encoder(nn.Module):

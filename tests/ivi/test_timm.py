@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from explicit import by_hand
 from torch import nn
 
 import ivi
@@ -97,7 +98,9 @@ def test_any_timm_model_trains_predicts_saves_and_loads(name, tmp_path):
         torch.save(net.state_dict(), tmp_path / "net.pt")
         other = ivi.variationalize(make(name, size), ivi.LowRank(2), example=x)
         other.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
-        torch.testing.assert_close(ivi.predict(other, x, draws), logits, rtol=0, atol=0)
+        assert all(torch.equal(one, net.state_dict()[key]) for key, one in other.state_dict().items())
+        # Not to the bit: where a tensor lies in memory decides how some kernels sum.
+        torch.testing.assert_close(ivi.predict(other, x, draws), logits, rtol=0, atol=1e-5 * float(logits.abs().max()))
         assert not torch.equal(logits[0], logits[1])
 
 
@@ -110,23 +113,6 @@ def awake(name, size):
             if parameter.abs().max() < 0.01:
                 parameter.normal_(0.5, 0.1)
     return plain
-
-
-def by_hand(plain, net, x, draws):
-    """Every draw written into a plain copy, one pass each."""
-    outputs = []
-    for index in range(len(draws)):
-        twin = copy.deepcopy(plain)
-        for name, layer in ivi.random_layers(net).items():
-            at = index if name == draws.head else index // draws.head_draws
-            weight, bias = layer.draw_weights(draws.part(name, layer, at, at + 1)[0])
-            one = twin.get_submodule(name)
-            with torch.no_grad():
-                one.weight.copy_(weight)
-                if bias is not None:
-                    one.bias.copy_(bias)
-        outputs.append(twin(x))
-    return torch.stack(outputs)
 
 
 def check_against_explicit_weights(name):

@@ -9,6 +9,7 @@ import pytest
 from builders import made, results
 
 from leaderboard.cost import CostRecord, MethodCost, OldCostRecord, cost_of, quartiles, ratios, read_costs, write_cost
+from leaderboard.plan import Plan, write_plan
 from leaderboard.results import load_results
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +38,14 @@ def test_a_measurement_is_read_as_it_was_written_and_none_takes_the_place_of_ano
         write_cost(tmp_path, first)
     shelf = read_costs(tmp_path)
     assert sorted(one.methods[0].fit_s[0] for one in shelf.records) == [1.0, 2.0] and shelf.findings == []
+
+
+def test_measurements_of_suites_are_found_from_the_folder_of_all_of_them(tmp_path):
+    suite = tmp_path / "quick"
+    write_cost(suite, measured(1.0))
+    assert read_costs(tmp_path).records == []  # whatever lies deeper in a folder that has no plan
+    write_plan(suite, Plan(suite="quick", description="", runs=()))
+    assert len(read_costs(tmp_path).records) == len(read_costs(suite).records) == 1
 
 
 @pytest.mark.parametrize(

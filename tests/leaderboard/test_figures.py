@@ -257,6 +257,16 @@ def test_three_seeds_make_no_front():
     assert front.corners(values, {"a": rounds(1), "b": rounds(2)}) == []
 
 
+def test_a_row_at_chance_carries_no_front_however_cheap_and_costs_the_others_no_test():
+    values = {"cheap": by_seed(2.3), "a": by_seed(0.30), "b": by_seed(0.20)}
+    costs = {"cheap": rounds(0.5), "a": rounds(1), "b": rounds(2)}
+    assert front.corners(values, costs) == ["cheap", "a", "b"]
+    assert front.corners(values, costs, {"cheap"}) == ["a", "b"]
+    noisy = {"a": by_seed(0.30), "b": by_seed(0.295, spread=0.0022)}
+    assert front.corners(values | noisy, costs, {"cheap"}) == front.corners(noisy, costs) == ["a", "b"]
+    assert "no corner: cheap." in front.told(["a", "b"], {"cheap"})
+
+
 @pytest.mark.parametrize(
     ("means", "out"),
     [
@@ -271,6 +281,24 @@ def test_three_seeds_make_no_front():
 )
 def test_a_row_that_would_squeeze_the_others_is_beyond_the_scale(means, out):
     assert front.beyond(dict(zip("abcdef", means, strict=False))) == out
+
+
+def test_the_axis_is_not_fitted_to_rows_at_chance_unless_all_are():
+    means = {"a": 0.1, "b": 0.11, "c": 0.13}
+    assert front.beyond(means, {"c"}) == {"c"}
+    assert front.beyond(means, {"a", "b", "c"}) == set()
+    assert [front.edge(x, (0.0, 1.0)) for x in (-0.1, 0.0, 1.0, 1.1, math.inf, math.nan)] == [-1, 0, 0, 1, 1, 1]
+
+
+def test_a_row_at_chance_is_where_it_is_if_the_axis_reaches_it_and_else_at_its_edge(tmp_path, drawn):
+    others = points(SPREAD)
+    for name, mean in (("near", others[0].value.mean), ("far", -2.0)):
+        one = others[0]._replace(method=name, value=Interval(mean, mean - 3, mean + 3), is_at_chance=True)
+        curves.pareto([*others, one], [], tmp_path / name, **LABELS)
+    curves.pareto(others, [], tmp_path / "without", **LABELS)
+    limits = [figure.axes[0].get_ylim() for figure in drawn]
+    assert limits[0] == limits[1] == limits[2]
+    assert "far -2 ↓" in said(drawn[1]) and "near" in said(drawn[0]) and "near 0" not in said(drawn[0])
 
 
 def test_a_row_beyond_the_scale_is_at_the_edge_with_its_number(tmp_path, drawn):

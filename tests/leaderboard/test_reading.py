@@ -19,6 +19,7 @@ from leaderboard.store import keep
 from leaderboard.table import fold
 
 ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "leaderboard" / "records"
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +122,8 @@ def test_the_example_of_the_document_runs_on_the_published_records(monkeypatch):
     found = runpy.run_path(str(Path(__file__).with_name("reading_example.py")))
     assert found["by_method"].loc["map", "count"] == 5
     assert found["clear"].loc["deep_ensemble", "high"] < 0 and "deep_ensemble" not in found["cheap"].index
+
+
+def test_a_suite_is_found_in_the_folder_of_a_whole_board():
+    whole, alone = (leaderboard.load(one, "smoke") for one in (PUBLISHED, PUBLISHED / "smoke"))
+    assert whole.folder == alone.folder and whole.rows.equals(alone.rows)

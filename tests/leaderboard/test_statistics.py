@@ -91,10 +91,14 @@ def test_a_difference_that_is_the_same_on_every_seed_has_the_error_of_unpaired_o
     assert paired_p(a, {seed: value - 0.4 for seed, value in a.items()}) < 0.01, "far beyond what seeds do"
 
 
-def test_numbers_that_no_seed_changes_are_known_exactly():
-    small, large = dict.fromkeys(range(3), 61706.0), dict.fromkeys(range(3), 123412.0)
-    assert paired_p(small, large) == 0.0 and paired_difference(large, small) == (61706.0, 61706.0, 61706.0)
-    assert paired_p(small, small) == 1.0 and top_group({"a": small, "b": large, "c": small}, "lower") == ["a", "c"]
+@pytest.mark.parametrize(("low", "high"), [(61706.0, 123412.0), (29 / 30, 1.0)])
+def test_where_no_seed_changes_either_number_there_is_nothing_to_judge_by(low, high):
+    small, large = dict.fromkeys(range(5), low), dict.fromkeys(range(5), high)
+    assert paired_p(small, large) == 1.0 and top_group({"a": small, "b": large, "c": small}, "lower") == ["a", "c", "b"]
+    difference = paired_difference(large, small)
+    assert difference.mean == pytest.approx(high - low) and np.isnan(difference.low)
+    assert "no spread to judge it by" in compare(small, large, ("a", "b"), "accuracy", "higher").sentence
+    assert paired_difference(small, small) == (0.0, 0.0, 0.0)
 
 
 def test_sentences_say_what_the_numbers_say():

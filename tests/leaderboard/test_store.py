@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -211,6 +212,32 @@ def test_a_file_system_without_locks_is_locked_by_a_file(tmp_path, monkeypatch):
         pass
     with writing(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(("number", "name"), [(errno.ENOSYS, ".lock"), (errno.ENOTSUP, ".lock.soft")])
+def test_a_lock_file_left_behind_is_taken_over_here_and_named_where_nobody_can_tell(tmp_path, number, name):
+    code = f"""
+import fcntl, os, pathlib, signal, sys
+def refuse(*_):
+    raise OSError({number}, "no")
+fcntl.flock = refuse
+from leaderboard.store import writing
+if sys.argv[2] == "kill":
+    with writing(pathlib.Path(sys.argv[1])):
+        os.kill(os.getpid(), signal.SIGKILL)
+with writing(pathlib.Path(sys.argv[1])):
+    pass
+"""
+
+    def driver(what):
+        command = [sys.executable, "-c", code, str(tmp_path), what]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert driver("kill").returncode == -signal.SIGKILL and (tmp_path / name).exists()
+    taken_over = driver("go on")
+    assert (taken_over.returncode, taken_over.stderr) == (0, "")
+    (tmp_path / name).touch()  # of one that had flock, or of another machine
+    assert f"if none runs on any machine, remove {tmp_path / name}" in driver("go on").stderr
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_line():

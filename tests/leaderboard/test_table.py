@@ -220,8 +220,8 @@ METRICS = {
     "test": {"accuracy": 0.9, "nll": 0.3, "ece_scaled": 0.01},
     "ood_near": {"auroc_max_probability": 0.8, "fpr95_entropy": 0.2},
     "ood_near/glyphs": {"auroc_max_probability": 0.7, "fpr95_entropy": 0.1},
-    "shift/3": {"accuracy": 0.6, "nll": 1.1, "ece": 0.2},
-    "shift/fog/3": {"accuracy": 0.5, "nll": 1.2, "ece": 0.3},
+    "shift/3": {"accuracy": 0.6, "nll": 1.1, "ece": 0.2, "ece_debiased": 0.1},
+    "shift/fog/3": {"accuracy": 0.5, "nll": 1.2, "ece": 0.3, "ece_debiased": 0.2},
 }
 
 
@@ -256,7 +256,7 @@ def test_every_record_is_asked_for_its_columns():
 def test_groups_of_columns_follow_the_records():
     one = result(metrics=METRICS)
     keys = [found.key for found in columns(["near", "shift"], [one])]
-    assert keys[0] == "auroc_near" and keys[4:] == ["accuracy_severity_3", "nll_severity_3", "ece_severity_3"]
+    assert keys[0] == "auroc_near" and keys[4:] == ["accuracy_severity_3", "nll_severity_3", "ece_debiased_severity_3"]
     assert columns(["shift"], [result()]) == []
 
 
@@ -302,3 +302,10 @@ def test_a_table_has_the_rows_of_its_plan_made_or_not():
     plan = plan_of(made("map"), made("laplace"))
     board = fold(results("map", 0.9), plan)
     assert [(row.method, row.n, row.ranked) for row in board.rows] == [("map", 1, True), ("laplace", 0, False)]
+
+
+def test_a_row_with_a_seed_at_chance_does_not_decide_what_could_be_told():
+    trained = [*results("map", *SEEDS), *results("a", *shifted(0.01, 0.002))]
+    failed = results("b", 0.05, *SEEDS[1:])
+    found = [fold(rows).detectable["task"]["accuracy"] for rows in (trained, [*trained, *failed])]
+    assert found[0] == found[1] < 0.02

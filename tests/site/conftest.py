@@ -44,6 +44,18 @@ def thirty(thirty_records, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """Four methods, and the cheapest, which two seeds leave at chance: its folder, and the site of it."""
+    folder = boards.many(tmp_path_factory.mktemp("records") / "few", methods=4, tasks=1, odd=False)
+    for seed in range(5):
+        record, scores = boards.variant("untrained_without_warmup", "task-0", seed, dearer=0.5)
+        if seed in (0, 2):
+            scores.sets["test"].update(accuracy=0.1, nll=2.3)
+        boards.write(folder, record, scores)
+    return folder, build(folder, tmp_path_factory.mktemp("untrained")).index.parent
+
+
+@pytest.fixture(scope="session")
 def chromium():
     from playwright.sync_api import sync_playwright
 

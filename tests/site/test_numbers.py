@@ -1,8 +1,10 @@
 """What the page shows is what `ivi table` says: every number, bound and mark; the tests in it are those of Python."""
 
+import base64
 import json
 import math
 import re
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,8 @@ from leaderboard.rows import groups_of
 from leaderboard.statistics import Interval, average_ranks, compare, paired_difference, paired_p
 from leaderboard.student import half_width, two_sided
 from leaderboard.table import Bound, fold
+from leaderboard.views import front
 from leaderboard.views.cells import cell
-from leaderboard.views.front import corners
 from leaderboard.views.site.numbers import _range_quantile
 from leaderboard.views.site.reading import read_library
 
@@ -40,7 +42,8 @@ SHOWN = """async () => {
 
 def data_of(site):
     text = (site / "board.html").read_text()
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
+    held = re.search(r'<script type="application/octet-stream" id="data">(.*?)</script>', text)[1]
+    return json.loads(zlib.decompress(base64.b64decode(held)))
 
 
 def folders():
@@ -125,9 +128,10 @@ def same_under_bounds(page, board, limits):
 
 def test_marks_that_the_page_computes_are_those_of_python_without_a_bound_too(thirty, visit):
     page = visit(thirty / "board.html")
-    differing = page.evaluate("""() => {
+    differing = page.evaluate("""async () => {
       const found = [];
-      for (const board of Model.read().boards) for (const task of board.tasks) for (const column of board.columns) {
+      const { boards } = Model.of(await Data.read());
+      for (const board of boards) for (const task of board.tasks) for (const column of board.columns) {
         const mine = Model.marks(task, column, task.rows, true), python = Model.marks(task, column, task.rows, false);
         const differs = (row) => mine.get(row) !== python.get(row);
         found.push(...task.rows.filter(differs).map((row) => [task.name, column.key, row.name]));
@@ -167,7 +171,7 @@ def test_tests_of_pairs_are_those_of_python(published, visit):
         a, b = (dict(enumerate(one.tolist())) for one in (x, y))
         found = page.evaluate(PAIR, [list(a.items()), list(b.items())])
         assert found[0] == pytest.approx(paired_p(a, b), rel=1e-9, abs=1e-15)
-        assert found[1] == pytest.approx(list(paired_difference(a, b)), rel=1e-9, abs=1e-15)
+        assert found[1] == pytest.approx(list(paired_difference(a, b)), rel=1e-9, abs=1e-15, nan_ok=True)
         sentence = page.evaluate(
             "([d, p, n]) => Text.sentence(['one', 'two'], 'nll', 'lower', d, p, n)", [*found[::-1], len(x)]
         )
@@ -183,11 +187,81 @@ def test_fronts_are_those_of_the_figures(thirty, thirty_records, visit):
         costs = {
             group.name: [run.cost["fit_s"] / base[s].cost["fit_s"] for s, run in group.ok.items()] for group in rows
         }
-        wanted = corners(values, costs)
+        wanted = front.corners(values, costs)
         page.evaluate("hash => { location.hash = hash; }", address("many", ["task-1"], x="fit", y=key))
         page.wait_for_timeout(200)
         assert json.loads(page.locator(".front").get_attribute("data-corners")) == wanted
         assert key != "nll" or wanted
+
+
+def test_rules_of_the_front_and_the_axis_are_those_of_the_figures(thirty, visit):
+    rng, cases, wanted = np.random.default_rng(0), [], []
+    for n in (1, 2, 3, 4, 7, 12) * 4:
+        means = dict(zip("abcdefghijkl"[:n], rng.exponential(size=n) ** 3, strict=True))
+        means |= {"a": math.inf} if rng.random() < 0.2 else {}
+        chance = [name for name in means if rng.random() < 0.25]
+        values = {name: dict(enumerate((mean + 0.01 * rng.normal(size=5)).tolist())) for name, mean in means.items()}
+        costs = {name: (rng.lognormal() * np.array([0.95, 1.0, 1.04])).tolist() for name in means}
+        kept = [Interval(one, one - 3 * rng.random(), one + rng.random()) for one in means.values() if one < math.inf]
+        axis, found = front.limits(kept), front.corners(values, costs, chance)
+        cases.append(
+            [[[k, *v.items()] for k, v in values.items()], list(costs.items()), chance, kept, list(means.items())]
+        )
+        sides = [front.edge(one, axis) for one in means.values()]
+        wanted.append([found, front.told(found, chance), sorted(front.beyond(means, chance)), list(axis), sides])
+    assert any(len(one[0]) > 1 for one in wanted) and any(one[2] for one in wanted)
+    found = visit(thirty / "board.html").evaluate(
+        """cases => cases.map(([values, costs, chance, kept, means]) => {
+      const skip = new Set(chance), axis = Front.limits(kept);
+      const of = new Map(values.map(([name, ...seeds]) => [name, new Map(seeds)]));
+      const corners = Front.corners(of, new Map(costs), skip);
+      return [corners, Front.told(corners, skip), [...Front.beyond(new Map(means), skip)].sort(), axis,
+        means.map(([, mean]) => Front.edge(mean, axis))];
+    })""",
+        cases,
+    )
+    for mine, python in zip(found, wanted, strict=True):
+        assert mine[3] == pytest.approx(python[3], rel=1e-12)
+        assert mine[:3] + mine[4:] == python[:3] + python[4:]
+
+
+def test_a_row_at_chance_squeezes_no_axis_and_begins_no_front(untrained, visit):
+    folder, site = untrained
+    page = visit(site / "board.html")
+    (board,) = read_library(folder).boards
+    lines = {name: line for (_, name), line in board.lines.items()}
+    assert lines["untrained_without_warmup"].group.at_chance == (0, 2) and lines["untrained_without_warmup"].is_ranked
+    values, costs = ({n: one.values[key] for n, one in lines.items()} for key in ("nll", "fit"))
+    seeds = {name: list(one.values()) for name, one in costs.items()}
+    told = front.corners(values, seeds, {"untrained_without_warmup"})
+    assert json.loads(page.locator(".front").get_attribute("data-corners")) == told
+    far = page.locator(".point:has(.arrow)")
+    said = far.get_attribute("aria-label")
+    assert far.count() == 1 and "not to scale; no better than chance: seed 0, 2" in said
+    assert front.told(told, {"untrained_without_warmup"}) in page.locator("#scatter figcaption").inner_text()
+    heights = page.locator(".point:not(:has(.arrow)) > path").evaluate_all(
+        "all => all.map((one) => one.getBBox && one.getBoundingClientRect().y)"
+    )
+    whole = page.locator("#scatter svg").bounding_box()
+    assert max(heights) - min(heights) > whole["height"] / 3
+    bars = page.locator("td[data-key=nll] .bar")
+    assert bars.evaluate_all("all => all.map((one) => one.dataset.edge ?? '')") == ["", "", "", "", "high"]
+
+
+@pytest.mark.parametrize("cost", ["fit", "predict"])
+def test_costs_of_separate_runs_are_no_corners_beside_costs_measured_in_turns(cost, published, visit):
+    (board,) = (one for one in read_library(RECORDS).boards if one.key == "quick")
+    lines = {name: line for (_, name), line in board.lines.items() if line.is_ranked and line.values[cost]}
+    in_turns = {name: line for name, line in lines.items() if line.measured}
+    assert 0 < len(in_turns) < len(lines)
+    values = {name: line.values["nll"] for name, line in in_turns.items()}
+    costs = {name: list(line.values[cost].values()) for name, line in in_turns.items()}
+    wanted = front.corners(values, costs, {name for name, line in in_turns.items() if line.group.at_chance})
+    page = visit(published / "board.html", address("quick", ["mnist5k-lenet5"], x=cost))
+    assert json.loads(page.locator(".front").get_attribute("data-corners")) == wanted
+    said = page.locator("#scatter figcaption").inner_text()
+    apart = re.search(r"Costs of separate runs, so no corner: (.*?)\.", said)[1]
+    assert set(apart.split(", ")) == lines.keys() - in_turns.keys()
 
 
 def test_average_ranks_are_those_of_demsar(thirty, thirty_records, visit):
@@ -264,5 +338,11 @@ def test_a_view_comes_back_from_its_address(published, visit):
     again = visit(published / "board.html", link)
     assert again.evaluate(SHOWN) == shown and [one["id"] for one in shown if one["inside"]]
     assert again.locator("tr.more:not([hidden])").inner_text() == page.locator("tr.more:not([hidden])").inner_text()
-    assert "ivi run mnist5k-lenet5 -m laplace -s 5" in again.locator("tr.more:not([hidden])").inner_text()
+    assert "ivi run mnist5k-lenet5 -m laplace -s 10" in again.locator("tr.more:not([hidden])").inner_text()
     assert math.isclose(float(again.get_by_label("training at most, exactly").input_value()), 1.2)
+
+
+def test_the_board_with_most_ranked_runs_is_the_first_and_history_the_last():
+    boards = read_library(RECORDS).boards
+    ranked = [sum(row.n for row in one.board.rows if row.ranked) for one in boards]
+    assert boards[0].key == "quick" and ranked == sorted(ranked, reverse=True) and ranked[-1] == 0

@@ -233,7 +233,7 @@ def costs_that_are_no_number(forger):
     forger.edit(forger.path(), lambda data: data["cost"].update(fit_s="NaN", predict_s="-Infinity"))
 
 
-@forgery("cost")
+@forgery("pace")
 def maps_costs_times_ten(forger):
     costs(forger, "map", lambda cost: {"fit_s": cost.fit_s * 10, "predict_s": cost.predict_s * 10})
 

@@ -99,8 +99,8 @@ def _is_known(row: Row, one: Column) -> bool:
 
 
 def _costs(row: Row, fit: Column, predict: Column) -> str:
-    parts = [f"{one.key} {cell(row.metrics[one.key], one.digits)} × MAP" for one in (fit, predict)]
-    return ", ".join(parts)
+    training, prediction = (cell(row.metrics[one.key], one.digits) for one in (fit, predict))
+    return f"training {training}, prediction {prediction} times MAP's"
 
 
 def _told(board: BoardRead, task: str, rows: list[Row]) -> str:

@@ -101,14 +101,19 @@ def _footer(library: Library) -> str:
 
 
 def addresses(library: Library) -> tuple[dict[tuple[str, str, str], str], dict[tuple[str, str], str]]:
-    """Where the page of each row and of each task of each board lies."""
+    """Where the page of each row and of each task of each board lies; rows of history have none but their task's."""
     rows, tasks = {}, {}
     for board in library.boards:
         for task in board.tasks:
             tasks[board.key, task] = f"tasks/{_name(board.key, task)}.html"
         for row in board.board.rows:
-            rows[board.key, row.task, row.method] = f"runs/{_name(board.key, row.task, row.method)}.html"
+            page = f"runs/{_name(board.key, row.task, row.method)}.html"
+            rows[board.key, row.task, row.method] = tasks[board.key, row.task] if _is_history(board, row) else page
     return rows, tasks
+
+
+def _is_history(board: BoardRead, row: Row) -> bool:
+    return board.lines[row.task, row.method].group.state == "history"
 
 
 def _name(*parts: str) -> str:
@@ -141,7 +146,7 @@ def _methods(site: _Site) -> None:
     for name, seen in found.items():
         rows = [_listed(site, board, row) for board, row, _ in sorted(seen.rows, key=lambda one: not one[1].ranked)]
         shown = _pictures(seen)
-        site.pages.write(_method_page(name), "method", title=name, seen=seen, list=rows, pictures=shown)
+        site.pages.write(_method_page(name), "method", "drawn", title=name, seen=seen, list=rows, pictures=shown)
 
 
 def _listed(site: _Site, board: BoardRead, row: Row) -> dict[str, Any]:
@@ -180,7 +185,7 @@ def _pictures(seen: MethodSeen) -> list[pictures.Pictures]:
 
 def _runs(site: _Site) -> None:
     for board in site.library.boards:
-        for row in board.board.rows:
+        for row in (one for one in board.board.rows if not _is_history(board, one)):
             line = board.lines[row.task, row.method]
             shown = run_page(board, row, line, site.library)
             site.pages.write(
@@ -202,7 +207,7 @@ def _tasks(site: _Site) -> None:
             text, page = site.texts.tasks.get(task), site.tasks[board.key, task]
             view = urlencode({"board": board.key, "task": task})
             shown = task_page(board, task, site.library)
-            site.pages.write(page, "task", title=plain(task), text=text, view=view, list=rows, **shown)
+            site.pages.write(page, "task", "drawn", title=plain(task), text=text, view=view, list=rows, **shown)
             words = text.words if text else ""
             listed.append(
                 {"page": page, "name": plain(task), "board": plain(board.key), "words": words, "rows": len(rows)}
@@ -212,7 +217,7 @@ def _tasks(site: _Site) -> None:
 
 def _documents(site: _Site, found: Sequence[Document]) -> None:
     for page, (title, content) in pages(found).items():
-        site.pages.write(page, "document", title=title, content=content)
+        site.pages.write(page, "document", "drawn", title=title, content=content)
     if found:
         sections = [vars(section) for one in found for section in one.sections]
         links = [(one.page, one.title) for one in found]
@@ -228,4 +233,4 @@ def _index(site: _Site, found: Sequence[Document]) -> None:
     wanted = ("findings", "rules", "data", "metrics", "library", "adding_a_method", "reading_results")
     links = [(one.page, one.title) for one in found if one.path.stem in wanted]
     adding = next((one.page for one in found if one.path.stem == "adding_a_method"), "")
-    site.pages.write("index.html", "index", title="ivi", parts=parts, documents=links, adding=adding)
+    site.pages.write("index.html", "index", "front", title="ivi", parts=parts, documents=links, adding=adding)

@@ -13,8 +13,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 PICTURES = {".png", ".jpg", ".jpeg"}
-TOGETHER = "decisions"
-"""Folder below ``docs`` whose documents, half a page each, stand on one page."""
+BOARD = ("leaderboard/README.md", "board.html")
+"""The document whose tables are another page of the site: links to it lead there."""
 _COMMENT = re.compile(r"^<!--.*?-->\n?", re.M)
 
 
@@ -33,7 +33,7 @@ class Document:
     """One document: its file, its address on the site, and what it renders to.
 
     Attributes:
-        page: its address, with a place on a page where it stands beside others.
+        page: its address.
     """
 
     path: Path
@@ -44,9 +44,13 @@ class Document:
 
 
 def documents(root: Path, to: Path) -> list[Document]:
-    """Every document below the project's ``root``, rendered; pictures they show are copied below ``to``."""
-    paths = [root / "README.md", root / "leaderboard/README.md", root / "CONTRIBUTING.md"]
-    paths += [*sorted((root / "docs").glob("*.md")), *sorted((root / "docs/decisions").glob("*.md"))]
+    """The project's documents for its users, below ``root``, rendered; pictures they show are copied below ``to``.
+
+    What was decided and why is for those who have the repository: links there become text.
+    """
+    beside = [path for path in sorted((root / "leaderboard").glob("*.md")) if path != root / BOARD[0]]
+    paths = [root / "README.md", *beside, root / "CONTRIBUTING.md"]
+    paths += sorted((root / "docs").glob("*.md"))
     found = {path.resolve(): Document(path, _page(root, path), _title(path)) for path in paths if path.is_file()}
     for one in found.values():
         _render(one, root, to, found)
@@ -55,19 +59,12 @@ def documents(root: Path, to: Path) -> list[Document]:
 
 def pages(found: Iterable[Document]) -> dict[str, tuple[str, str]]:
     """Address -> title and content of every page that the documents are on."""
-    made: dict[str, tuple[str, str]] = {}
-    for one in found:
-        page, _, place = one.page.partition("#")
-        content = f'<section id="{place}">\n{one.content}</section>\n' if place else one.content
-        title, before = made.get(page, (TOGETHER.capitalize() if place else one.title, ""))
-        made[page] = title, before + content
-    return made
+    return {one.page: (one.title, one.content) for one in found}
 
 
 def _page(root: Path, path: Path) -> str:
     inner = path.relative_to(root).with_suffix("").as_posix().removeprefix("docs/")
-    folder, _, name = inner.rpartition("/")
-    return f"docs/{folder}.html#{name}" if folder == TOGETHER else f"docs/{inner.replace('/', '-')}.html"
+    return f"docs/{inner.replace('/', '-')}.html"
 
 
 def _title(path: Path) -> str:
@@ -91,8 +88,6 @@ def _render(one: Document, root: Path, to: Path, known: dict[Path, Document]) ->
             _close(one, title, anchor, text)
             title, text = _words(tokens[i + 1]), []
             anchor = _anchor(title, taken)
-            if "#" in one.page:  # beside others, whose headings may have the same words
-                anchor = f"{one.page.partition('#')[2]}-{anchor}"
             token.attrSet("id", anchor)
         elif token.type == "inline":
             text.append(_words(token))
@@ -112,7 +107,7 @@ def _aligned(token: Token) -> None:
 
 def _close(one: Document, title: str, anchor: str, text: list[str]) -> None:
     if text or title != one.title:
-        page = f"{one.page.partition('#')[0]}#{anchor}" if anchor else one.page
+        page = f"{one.page}#{anchor}" if anchor else one.page
         one.sections.append(Section(page, one.title, title, " ".join(text)))
 
 
@@ -139,13 +134,15 @@ def _link(token: Token, one: Document, root: Path, to: Path, known: dict[Path, D
         if re.match(r"https?:", target) or target.startswith("#"):
             return
         name, _, anchor = target.partition("#")
-        there = known.get((one.path.parent / name).resolve())
+        path = (one.path.parent / name).resolve()
+        if path == (root / BOARD[0]).resolve():
+            token.attrSet("href", f"../{BOARD[1]}")
+            return
+        there = known.get(path)
         if there is None:
             token.attrs = {"class": "soft", "title": f"{target}, in the project's repository"}
         else:
-            page, _, place = there.page.removeprefix("docs/").partition("#")
-            inside = "-".join(filter(None, (place, anchor)))
-            token.attrSet("href", page + (f"#{inside}" if inside else ""))
+            token.attrSet("href", there.page.removeprefix("docs/") + (f"#{anchor}" if anchor else ""))
 
 
 def _copied(path: Path, root: Path, to: Path) -> str:

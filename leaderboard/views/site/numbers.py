@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import shlex
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,14 +22,16 @@ from leaderboard.views.site.reading import BoardRead, Library
 from leaderboard.views.site.words import RANKING, VERIFIED, verified_state
 from leaderboard.views.text import plain
 
+DIGITS = 10
+"""Significant digits of the numbers of single seeds: far more than any number that is shown of them has."""
 MOST_RANKED = 100
 """Methods for which the page knows the critical difference of ranks."""
 
 
 def embedded(value: Any) -> str:
-    """``value`` as JSON that no HTML parser sees markup in: pure ASCII, without ``<``, ``>`` and ``&``."""
+    """``value`` as JSON, deflated and in base64: a third of the size, and letters in which no parser sees markup."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def number(value: float) -> float | str:
@@ -155,6 +159,7 @@ def _row(row: Row, board: BoardRead, library: Library, page: str, runs: dict[Any
         "best": sorted(row.top),
         "worse": sorted(row.worse),
         "seeds": seeds,
+        "chance": list(group.at_chance),
         "alike": [_alike(group.ok[seed], runs) for seed in seeds],
         "cells": [_cell(row.metrics[one.key]) for one in board.columns],
         "values": [
@@ -178,7 +183,7 @@ def _values(values: Mapping[int, float], seeds: Sequence[int] | None) -> list[fl
     if not values:
         return None
     keys = range(max(values) + 1) if seeds is None else seeds
-    return [number(values[key]) if key in values else None for key in keys]
+    return [number(float(f"{values[key]:.{DIGITS}g}")) if key in values else None for key in keys]
 
 
 def command_of(group: Group) -> str:

@@ -16,14 +16,30 @@ import jinja2
 from markupsafe import Markup
 
 STATIC = files("leaderboard.views.site") / "static"
-BOARD = ("statistics", "text", "dom", "model", "table", "panels", "scatter", "board")
+BOARD = ("statistics", "front", "text", "dom", "model", "table", "panels", "scatter", "board")
 """Scripts of the board's page, in the order in which they need each other."""
+D3 = ("array", "color", "format", "interpolate", "path", "time", "time-format", "scale", "selection", "axis", "shape")
+"""Parts of d3 in the order in which they need each other: the whole of it is more than twice as large."""
 SCRIPTS = {
     "site": ("site.js",),
-    "search": ("site.js", "search.js"),
-    "board": ("vendor/d3.min.js", *(f"board/{name}.js" for name in BOARD), "site.js"),
+    "drawn": ("site.js",),
+    "front": ("site.js",),
+    "search": ("data.js", "site.js", "search.js"),
+    "board": (
+        *(f"vendor/d3-{name}.min.js" for name in D3),
+        "data.js",
+        *(f"board/{name}.js" for name in BOARD),
+        "site.js",
+    ),
 }
-STYLES = {"site": ("site.css",), "search": ("site.css",), "board": ("site.css", "board.css")}
+STYLES = {
+    "site": ("site.css",),
+    "drawn": ("site.css", "plots.css"),
+    "front": ("site.css", "answers.css"),
+    "search": ("site.css",),
+    "board": ("site.css", "plots.css", "board.css"),
+}
+"""Of each kind of page what it needs and no more, since it stands in every page."""
 
 
 @dataclass(frozen=True)
@@ -81,20 +97,26 @@ def _sha256(text: str) -> str:
 @cache
 def _joined(names: tuple[str, ...]) -> str:
     parts = [(STATIC / name).read_text(encoding="utf-8") for name in names]
-    text = "\n".join(part.removeprefix('"use strict";\n') if name.startswith("board/") else part
-                     for name, part in zip(names, parts, strict=True))  # fmt: skip
+    text = "\n".join(part if i == 0 else part.removeprefix('"use strict";\n') for i, part in enumerate(parts))
     text = re.sub(r"\n\s+", "\n", text)
     if "</script" in text.lower() or "</style" in text.lower():
         raise ValueError("a script or style of the site would end its own element")
     return text
 
 
+def named(name: str) -> Markup:
+    """A name that a page may break after ``_``, ``(``, ``,`` and ``=``, and not within a word; as `Dom.named`."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_(,=])(?! )", name))
+
+
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("leaderboard.views.site"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["named"] = named
+    return made

@@ -12,7 +12,7 @@ from leaderboard import metrics
 from leaderboard.metrics import OOD_SCORES
 from leaderboard.predictions import AnyPredictions, Categorical, load_predictions
 from leaderboard.results import Result
-from leaderboard.scoring import ood_scores
+from leaderboard.scoring import ood_score
 from leaderboard.statistics import t_interval
 from leaderboard.table import Line
 from leaderboard.views.families import families_of
@@ -43,13 +43,17 @@ def of_predictions(line: Line) -> list[Markup]:
     runs = list(line.group.ok.values())
     if not runs or not all(run.predictions.is_file() for run in runs):
         return []
-    sets = [load_predictions(run.predictions) for run in runs]
+    sets = [load_predictions(run.predictions, _is_drawn) for run in runs]
     tests = [one["test"] for one in sets]
     figures = []
     known = [one for one in tests if isinstance(one, Categorical) and one.labels is not None]
     if len(known) == len(tests):
         figures += [_reliability(known), _risk(known)]
     return [*figures, *_ood(sets)]
+
+
+def _is_drawn(name: str) -> bool:
+    return name == "test" or name.startswith("ood_")
 
 
 def _reliability(runs: Sequence[Categorical]) -> Markup:
@@ -90,7 +94,7 @@ def _ood(sets: Sequence[Sets]) -> list[Markup]:
         return []
     kind = sets[0]["test"].kind
     score = OOD_SCORES[kind]["entropy" if kind == "categorical" else "variance"]
-    values = {name: np.concatenate([ood_scores(one[name])[score.name] for one in sets]) for name in ("test", *names)}
+    values = {name: np.concatenate([ood_score(score.name, one[name]) for one in sets]) for name in ("test", *names)}
     every = np.concatenate(list(values.values()))
     low, high = np.quantile(every[np.isfinite(every)], [0.002, 0.998])
     edges = np.linspace(low, high if high > low else low + 1.0, OOD_BINS + 1)

@@ -59,7 +59,7 @@ class Library:
 
 
 def read_library(folder: Path, suites: Mapping[str, str] | None = None) -> Library:
-    """The boards of ``folder``: its own, or those of the folders in it where it is none of records itself.
+    """The boards of ``folder``: its own, or those of the folders in it where it is none of records; the largest first.
 
     Args:
         folder: of records, or of such folders.
@@ -81,7 +81,12 @@ def read_library(folder: Path, suites: Mapping[str, str] | None = None) -> Libra
         records |= dict(zip(shelf.paths, shelf.records, strict=True)) | dict(shelf.history)
         records |= _submitted(one, {result.path for result in results})
         boards += _boards(one, results, costs.records, suites or {})
-    return Library(boards, records, findings)
+    return Library(sorted(boards, key=_weight, reverse=True), records, findings)
+
+
+def _weight(board: BoardRead) -> int:
+    """How much stands on a board: its ranked runs. What has most of them is shown first."""
+    return sum(row.n for row in board.board.rows if row.ranked)
 
 
 def _submitted(folder: Path, shown: Collection[Path]) -> dict[Path, Record | OldRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +55,13 @@ class Failure:
     log: str
 
 
+ESSENTIAL = ("accuracy", "nll", "nll_scaled", "brier", "ece", "ece_debiased", "ece_scaled", "temperature")
+ESSENTIAL += ("rmse", "crps", "coverage_95", "variance_factor", "auroc_max_probability", "auroc_variance")
+"""Metrics of which the page of a row shows every seed: the scores beside a record have all."""
+CHOICES = ("accuracy", "nll", "nll_scaled", "rmse")
+"""Of the validation set: what something may be chosen by."""
+
+
 def run_page(board: BoardRead, row: Row, line: Line, library: Library) -> dict[str, Any]:
     """What the template shows of one row."""
     group = line.group
@@ -73,8 +81,7 @@ def run_page(board: BoardRead, row: Row, line: Line, library: Library) -> dict[s
         "check": f"ivi verify {plain(str(board.folder))}",
         "verified": VERIFIED[verified_of(group)],
         "identity": _identity(results, records),
-        "metrics": _metrics(results),
-        "tables": [_costs(results), _files(results, records)] if results else [],
+        "tables": [*_metrics(results), _costs(results), _files(results, records)] if results else [],
         "environment": _environment(records),
         "failures": [_failure(one, record) for one, record in zip(results, records, strict=True) if record.error],
     }
@@ -95,15 +102,18 @@ def _identity(results: Sequence[Result], records: Sequence[Record | OldRecord]) 
 
 
 def _metrics(results: Sequence[Result]) -> list[Table]:
-    """A table per evaluation set: metrics down, seeds across. Single corruptions are on the page of the method."""
+    """One table: what is `ESSENTIAL` of every evaluation set, as the names of columns, and seeds across.
+
+    Single corruptions are on the page of the method.
+    """
     made = [one for one in results if one.metrics]
-    sets = dict.fromkeys(name for one in made for name in one.metrics if name.count("/") < 2)
-    tables = []
-    for name in sorted(sets, key=lambda name: (name != "test", name)):
-        keys = dict.fromkeys(key for one in made for key in one.metrics.get(name, {}))
-        lines = [[plain(key), *(_number(one.metrics.get(name, {}).get(key)) for one in made)] for key in keys]
-        tables.append(Table(plain(name), ["metric", *(f"seed {one.seed}" for one in made)], lines))
-    return tables
+    sets = sorted({name for one in made for name in one.metrics if name.count("/") < 2}, key=lambda n: (n != "test", n))
+    lines = []
+    for name in sets:
+        keys = dict.fromkeys(key for one in made for key in one.metrics.layout.get(name, ()))
+        for key in (key for key in keys if key in (CHOICES if name == "validation" else ESSENTIAL)):
+            lines.append([f"{plain(name)}:{key}", *(_number(one.metrics.number(name, key)) for one in made)])
+    return [Table("Every seed", ["column", *(f"seed {one.seed}" for one in made)], lines)] if lines else []
 
 
 def _number(value: float | None) -> str:
@@ -122,14 +132,20 @@ def _environment(records: Sequence[Record | OldRecord]) -> list[tuple[str, str]]
     """What the runs were made with: once where all of them agree."""
     kinds = ("commit", "dirty", "code", "python", "device_name", "cpu", "capability", "threads", "started")
     seen = {key.replace("_", " "): [getattr(one.environment, key, None) for one in records] for key in kinds}
-    packages = sorted({name for one in records for name in one.environment.packages})
-    seen |= {name: [one.environment.packages.get(name) for one in records] for name in packages}
-    return [(plain(key), _agreed(values)) for key, values in seen.items() if any(one is not None for one in values)]
+    facts = [(plain(key), _agreed(values)) for key, values in seen.items() if any(one is not None for one in values)]
+    names = sorted({name for one in records for name in one.environment.packages})
+    packages = [f"{plain(name)} {_agreed([one.environment.packages.get(name) for one in records])}" for name in names]
+    return [*facts, ("packages", "; ".join(packages))] if packages else facts
 
 
 def _agreed(values: Sequence[object]) -> str:
-    shown = [plain("unknown" if one is None else str(one)) for one in values]
-    return shown[0] if len(set(shown)) == 1 else ", ".join(shown)
+    """The one value, or each with how many runs have it; of many the first and the last, which those of a time are."""
+    count = Counter(plain("unknown" if one is None else str(one)) for one in values)
+    if len(count) == 1:
+        return next(iter(count))
+    if len(count) == len(values) > 3:
+        return f"{min(count)} to {max(count)}"
+    return ", ".join(f"{one} ({n} runs)" if n > 1 else f"{one} (1 run)" for one, n in count.items())
 
 
 def _files(results: Sequence[Result], records: Sequence[Record | OldRecord]) -> Table:

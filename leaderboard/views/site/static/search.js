@@ -1,7 +1,7 @@
 "use strict";
 /* Words of a query in the sections of all documents; all must be there, and a title counts more than text. */
-(() => {
-  const sections = JSON.parse(document.getElementById("data").textContent), field = document.getElementById("query");
+(async () => {
+  const sections = await Data.read(), field = document.getElementById("query");
   const place = document.getElementById("results"), count = document.getElementById("found");
   sections.forEach((one) => { one.low = one.text.toLowerCase(); one.head = `${one.document} ${one.title}`.toLowerCase(); });
 

@@ -1,8 +1,8 @@
 "use strict";
 /* The board's page: controls, and what happens when one is used. */
-(() => {
+(async () => {
   const { make, find } = Dom;
-  const data = Model.read();
+  const data = Model.of(await Data.read());
   let view = Model.viewOf(data, location.hash), seen = [];
   const GROUPS = { main: "main", calibration: "calibration", near: "near OOD", far: "far OOD", shift: "shift", cost: "cost" };
   const BOUNDS = [["fit", "training"], ["predict", "prediction"], ["memory", "memory"]];

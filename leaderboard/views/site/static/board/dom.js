@@ -17,6 +17,9 @@ const Dom = (() => {
   const svg = (tag, attributes = {}, ...children) => filled(document.createElementNS(SVG, tag), attributes, children);
   const find = (id) => document.getElementById(id);
 
+  /* A name that breaks between its words alone. */
+  const named = (name) => Text.parts(name).flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
+
   async function copy(text, button) {
     const before = button.textContent;
     try {
@@ -41,5 +44,5 @@ const Dom = (() => {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
-  return { make, svg, find, copy, save };
+  return { make, svg, find, named, copy, save };
 })();

@@ -51,10 +51,7 @@ const Model = (() => {
     return board;
   }
 
-  function read() {
-    const raw = JSON.parse(document.getElementById("data").textContent);
-    return { ...raw, boards: raw.boards.map(boardOf) };
-  }
+  const of = (raw) => ({ ...raw, boards: raw.boards.map(boardOf) });
 
   /* p of the paired test of two rows; no bound changes it, so it is kept. */
   function pairP(task, column, a, b) {
@@ -83,6 +80,9 @@ const Model = (() => {
     }
     return new Map(kept.map((row) => [row, rough(row) ? "rough" : top(row) ? "top" : worse(row) ? "worse" : ""]));
   }
+
+  /* Names of rows with a seed that is no better than chance. */
+  const atChance = (rows) => new Set(rows.filter((row) => row.chance.length).map((row) => row.name));
 
   const holds = (row, bounds) =>
     bounds.every(([column, limit]) => {
@@ -142,5 +142,5 @@ const Model = (() => {
     return `#${given}`;
   }
 
-  return { read, marks, holds, sorted, viewOf, hashOf, pairP };
+  return { of, marks, atChance, holds, sorted, viewOf, hashOf, pairP };
 })();

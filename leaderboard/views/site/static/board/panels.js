@@ -6,7 +6,7 @@ const Panels = (() => {
   function pins(view, act) {
     const place = find("compare"), byId = new Map(view.board.tasks.flatMap((task) => task.rows.map((row) => [row.id, row])));
     const chosen = view.pins.map((id) => byId.get(id)), column = view.board.byKey.get(view.sort);
-    const drop = chosen.map((row) => make("button", { type: "button", onclick: () => act.pin(row.id) }, `unpin ${row.name}`));
+    const drop = chosen.map((row) => make("button", { type: "button", onclick: () => act.pin(row.id) }, "unpin ", Dom.named(row.name)));
     if (chosen.length < 2) {
       place.replaceChildren(make("p", { class: "hint" }, chosen.length ? `${chosen[0].name} is pinned: pin another row of ${chosen[0].task}.` : "Pin two rows of a task to compare them seed by seed."), ...drop);
       return;
@@ -61,31 +61,41 @@ const Panels = (() => {
     place.dataset.ranks = JSON.stringify(found);
   }
 
+  const LINE = 14;
+
+  /* Heights of names: down on the left, and on the right from the last up to the middle one; each as high as its lines. */
+  function rows(names, half, top) {
+    const at = new Array(names.length), order = names.map((_, i) => i), right = order.slice(half).reverse();
+    const ends = [order.slice(0, half), right].map((side) => side.reduce((y, i) => { at[i] = y; return y + 4 + LINE * names[i].length; }, top));
+    return { at, end: Math.max(...ends) };
+  }
+
   function diagram(found, tasks) {
-    const half = Math.ceil(found.sorted.length / 2), bars = 10 * found.groups.length, height = 52 + bars + 18 * half;
+    const half = Math.ceil(found.sorted.length / 2), bars = 10 * found.groups.length, names = found.sorted.map(([name, rank]) => Text.lines(`${name} ${rank.toFixed(2)}`, 30));
+    const places = rows(names, half, 40 + bars), height = places.end + 12;
     const x = d3.scaleLinear([1, found.sorted.length], [230, 570]);
     const words = found.sorted.map(([name, rank]) => `${name} ${rank.toFixed(2)}`).join(", ");
     const made = svg("svg", { viewBox: `0 0 800 ${height}`, role: "img", "aria-label": `average ranks: ${words}`, class: "ranks" });
     const axis = svg("g", { transform: "translate(0,24)" });
     d3.select(axis).call(d3.axisTop(x).ticks(Math.min(found.sorted.length, 10)).tickFormat(d3.format("d")));
     made.append(axis);
-    found.sorted.forEach(([name, rank], i) => {
-      const isLeft = i < half, y = 40 + bars + 18 * (isLeft ? i : found.sorted.length - 1 - i), edge = isLeft ? 222 : 578;
+    found.sorted.forEach(([, rank], i) => {
+      const isLeft = i < half, y = places.at[i], edge = isLeft ? 222 : 578, at = edge + (isLeft ? -4 : 4);
       made.append(svg("path", { d: `M${x(rank)},24 V${y} H${edge}`, class: "leader" }));
-      const shown = name.length > 28 ? `${name.slice(0, 27)}…` : name;
-      made.append(svg("text", { x: edge + (isLeft ? -4 : 4), y: y + 4, "text-anchor": isLeft ? "end" : "start" }, svg("title", {}, name), `${shown} ${rank.toFixed(2)}`));
+      const lines = names[i].map((line, k) => svg("tspan", { x: at, y: y + 4 + LINE * k }, line));
+      made.append(svg("text", { "text-anchor": isLeft ? "end" : "start" }, ...lines));
     });
     found.groups.forEach(([first, last], i) => {
       const ends = [found.sorted[first][1], found.sorted[last][1]];
       made.append(svg("line", { x1: x(ends[0]) - 3, x2: x(ends[1]) + 3, y1: 32 + 10 * i, y2: 32 + 10 * i, class: "tied" }));
     });
     const legend = `Over ${tasks} tasks; Friedman p = ${Text.general(found.p, 2)}; a bar joins methods closer than ${found.difference.toFixed(2)}, not told apart (Nemenyi, 95 %).`;
-    return make("figure", {}, made, make("figcaption", {}, legend));
+    return make("figure", {}, make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "average ranks" }, made), make("figcaption", {}, legend));
   }
 
   function legend(view, seen) {
     const columns = view.columns.map((key) => view.board.byKey.get(key));
-    const lines = ["Each cell: mean over n seeds ± half of its 95 % t interval, or its ends where a limit of the metric cuts it; the line below draws it on the column's scale."];
+    const lines = ["Each cell: mean over n seeds ± half of its 95 % t interval, or its ends where a limit of the metric cuts it; the line below draws it on the column's scale, which fits the rows that trained and do not squeeze the others: ▸ and ◂ are beyond it."];
     if (columns.some((one) => one.ood)) lines.push("near, far: mean over those OOD sets, scored by maximum probability unless another score is named.");
     const rounds = [...new Set(seen.map((one) => one.row.rounds).filter(Boolean))].sort((a, b) => a - b);
     if (columns.some((one) => one.ratio) && rounds.length) lines.push(`×MAP: alternated with MAP in one process (ivi cost), median of ${rounds.join(" or ")} rounds ± half of the quartiles' distance, drawn on a logarithmic scale.`);

@@ -1,5 +1,5 @@
 "use strict";
-/* The tests of leaderboard.statistics, pairs, student, ranks and views.front, on Maps of seed -> number. A test of the
+/* The tests of leaderboard.statistics, pairs, student and ranks, on Maps of seed -> number. A test of the
    project compares each with Python's. */
 const Stats = (() => {
   const LEVEL = 0.95, FEW = 3;
@@ -64,13 +64,14 @@ const Stats = (() => {
     const rounding = 1e-9 * Math.max(...a.map(Math.abs), ...b.map(Math.abs));
     const alike = Math.max(...differences) - Math.min(...differences) <= rounding;
     const equal = differences.every((one) => one === 0);
-    const square = alike ? (equal ? 0 : variance(a) + variance(b)) : variance(differences);
+    const flat = [a, b].reduce((wide, one) => wide + Math.max(...one) - Math.min(...one), 0) <= rounding;
+    const square = alike ? (equal || flat ? 0 : variance(a) + variance(b)) : variance(differences);
     return Math.sqrt(square / a.length);
   }
 
   function pOf(a, b) {
     const error = pairedError(a, b), middle = mean(a.map((one, i) => one - b[i]));
-    if (error === 0) return middle === 0 ? 1 : 0;
+    if (error === 0) return 1; // no seed changes either: there is no spread to judge by
     return twoSided(a.length - 1, middle / error);
   }
 
@@ -86,6 +87,7 @@ const Stats = (() => {
     const differences = mine.map((one, i) => one - other[i]), middle = mean(differences);
     if (keys.length < 2 || !allFinite(differences)) return [middle, NaN, NaN];
     const half = halfWidth(keys.length - 1) * pairedError(mine, other);
+    if (half === 0 && middle !== 0) return [middle, NaN, NaN];
     return [middle, middle - half, middle + half];
   }
 
@@ -138,33 +140,6 @@ const Stats = (() => {
     const limit = Math.min(Infinity, ...found.worse.map((name) => means.get(name)));
     const top = found.top.filter((name) => means.get(name) < limit);
     return { best: none.best, top: new Set(top), worse: new Set(found.worse) };
-  }
-
-  /* Corners of the front, the cheapest first; low is good; as leaderboard.views.front. */
-  function corners(values, costs) {
-    const names = [...values.keys()].sort(), pairs = [], p = [];
-    for (let i = 0; i < names.length; i++) {
-      for (let j = i + 1; j < names.length; j++) {
-        const a = values.get(names[i]), b = values.get(names[j]);
-        const one = common(a, b).length > FEW ? pairedP(a, b) : NaN;
-        if (!Number.isNaN(one)) { pairs.push([names[i], names[j]]); p.push(one); }
-      }
-    }
-    const better = new Set();
-    holm(p).forEach((adjusted, i) => {
-      if (adjusted >= 1 - LEVEL) return;
-      const [a, b] = pairs[i], lower = pairedDifference(values.get(a), values.get(b))[0] < 0;
-      better.add(lower ? `${a}\n${b}` : `${b}\n${a}`);
-    });
-    if (!better.size) return [];
-    const order = names.sort((a, b) => mean(costs.get(a)) - mean(costs.get(b)) || (a < b ? -1 : 1)), front = [];
-    for (const name of order) {
-      const last = () => front[front.length - 1], beats = () => better.has(`${name}\n${last()}`);
-      if (front.length && !beats()) continue;
-      while (front.length && Math.min(...costs.get(name)) <= Math.max(...costs.get(last())) && beats()) front.pop();
-      front.push(name);
-    }
-    return front;
   }
 
   /* P(chi-squared of df > x), by the series or the continued fraction of the incomplete gamma function. */
@@ -221,5 +196,5 @@ const Stats = (() => {
     return { sorted, difference, p: chi2Above(k - 1, statistic), groups };
   }
 
-  return { LEVEL, twoSided, halfWidth, pairedP, pairedDifference, holm, meanOf, marks, corners, ranks, chi2Above, common };
+  return { LEVEL, FEW, twoSided, halfWidth, pairedP, pairedDifference, holm, mean, meanOf, marks, ranks, chi2Above, common };
 })();

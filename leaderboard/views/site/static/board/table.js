@@ -13,8 +13,7 @@ const Table = (() => {
     built = wanted;
     const columns = view.columns.map((key) => view.board.byKey.get(key));
     const sort = view.board.byKey.get(view.sort), bounds = [...view.bounds].map(([key, limit]) => [view.board.byKey.get(key), limit]);
-    heads(view);
-    const seen = [], first = [], later = [];
+    const seen = [], first = [], rest = [], later = [];
     for (const task of tasksOf(view)) {
       const kept = task.rows.filter((row) => Model.holds(row, bounds)), inside = new Set(kept);
       let marked = null; // of a task that nobody sees yet they are asked for later, or by a download
@@ -28,11 +27,17 @@ const Table = (() => {
         isFound: !view.search || row.text.includes(view.search.toLowerCase()),
       }));
       seen.push(...lines.filter((one) => one.isFound));
-      const body = rows.get(task.rows[0].id).line.parentNode;
-      (isSeen(body.closest("section"), isNew ? first.length : null) ? first : later).push(() => place(body, lines, view));
+      const body = rows.get(task.rows[0].id).line.parentNode, all = () => place(body, lines, view);
+      if (!isSeen(body.closest("section"), isNew ? first.length : null)) later.push(all);
+      else {
+        const last = isNew ? lines.length : lastSeen(body);
+        first.push(() => place(body, lines.slice(0, last), view));
+        if (last < lines.length) rest.push(all);
+      }
     }
+    heads(view); // what is on the screen is asked before anything changes: else it would be laid out twice
     first.forEach((job) => job());
-    finish(later);
+    finish([...rest, ...later]);
     return seen;
   }
 
@@ -41,6 +46,13 @@ const Table = (() => {
     if (before !== null) return before < 2;
     const { top, bottom } = part.getBoundingClientRect();
     return bottom > 0 && top < innerHeight;
+  }
+
+  /* How many rows there are down to the last that the screen shows, and two more: what is below them may follow. */
+  function lastSeen(body) {
+    const lines = [...body.querySelectorAll("tr[data-row]:not([hidden])")], end = Math.min(innerHeight, body.closest(".table-scroll").getBoundingClientRect().bottom);
+    const below = lines.findIndex((one) => one.getBoundingClientRect().top >= end);
+    return below < 0 ? Infinity : below + 2;
   }
 
   /* What nobody sees follows a body at a time, so that the screen answers at once; a newer view takes its place. */
@@ -82,7 +94,7 @@ const Table = (() => {
       if (cell.mark === marks[i]) return;
       cell.mark = marks[i];
       cell.node.dataset.mark = marks[i];
-      cell.said.textContent = marks[i] ? `(${SAID[marks[i]]})` : "";
+      cell.said.textContent = marks[i] ? ` (${SAID[marks[i]]})` : "";
     });
   }
 
@@ -103,8 +115,9 @@ const Table = (() => {
 
   function head(columns, act) {
     const cells = columns.map((one) => {
-      const [, words, arrow] = /^(.*?)( [↑↓])?$/.exec(one.title);
-      const button = make("button", { type: "button", title: one.key, onclick: () => act.sort(one.key) }, words, (arrow ?? "").replace(" ", "\u00a0"), make("span", { class: "order", "aria-hidden": "true" }));
+      const [, words, last] = /^(.*? )??(\S+(?: [↑↓])?)$/.exec(one.title) ?? ["", "", one.title];
+      const end = make("span", { class: "end" }, last, " ", make("span", { class: "order", "aria-hidden": "true" }, "▾"));
+      const button = make("button", { type: "button", title: one.key, onclick: () => act.sort(one.key) }, words ?? "", end);
       return make("th", { scope: "col", "data-key": one.key, class: "number" }, button);
     });
     return make("thead", {}, make("tr", {},
@@ -118,13 +131,12 @@ const Table = (() => {
       const isSorted = cell.dataset.key === view.sort, better = view.board.byKey.get(cell.dataset.key).better;
       const isUp = (better === "higher") === view.reverse;
       if (isSorted) cell.setAttribute("aria-sort", isUp ? "ascending" : "descending"); else cell.removeAttribute("aria-sort");
-      cell.querySelector(".order").textContent = isSorted ? (isUp ? "\u00a0▴" : "\u00a0▾") : "";
     }
   }
 
   function line(row, columns, scales, width, data, act) {
     const pin = make("input", { type: "checkbox", "aria-label": `pin ${row.name} on ${row.task}`, onchange: () => act.pin(row.id) });
-    const name = make("button", { type: "button", class: "method", "aria-expanded": "false", onclick: () => act.open(row.id) }, make("bdi", {}, row.name));
+    const name = make("button", { type: "button", class: "method", "aria-expanded": "false", onclick: () => act.open(row.id) }, make("bdi", {}, Dom.named(row.name)));
     const badge = make("span", { class: "badge", "data-state": row.ranked ? "ranked" : row.state || "other", title: data.ranked[row.state] ?? row.reason }, badgeOf(row, data));
     const outside = make("span", { class: "badge", "data-state": "outside", hidden: true }, "over the bound");
     const remarks = Text.remarks(row).map((one) => make("div", { class: "remark" }, one));
@@ -141,7 +153,7 @@ const Table = (() => {
 
   function cell(row, column, scale) {
     const interval = row.cell(column), { mean, spread } = Text.cell(interval, column.digits, { ends: !column.ratio });
-    const said = make("span", { class: "hidden-visually" });
+    const said = make("span", { class: "said" });
     const bar = make("span", { class: "bar", "aria-hidden": "true" });
     if (interval && scale) draw(bar, interval, scale);
     const number = make("span", { class: "mean" }, mean);
@@ -150,20 +162,28 @@ const Table = (() => {
     return { node, said, mark: "" };
   }
 
-  /* Number -> share of the cell's width, over all intervals of the column; ratios of costs on a logarithmic scale. */
+  /* The scale of a column: fitted as the picture's axis, that of ratios of costs to all and logarithmic. `at`: per cent of
+     the cell; `edge`: the end that a row is beyond. */
   function scaleOf(rows, column) {
-    const ends = rows.flatMap((row) => row.cell(column) ?? []).filter(Number.isFinite);
+    const shown = rows.filter((row) => row.cell(column)), ends = shown.flatMap((row) => row.cell(column)).filter(Number.isFinite);
     const log = column.ratio && ends.every((one) => one > 0), to = log ? Math.log : (x) => x;
-    const low = Math.min(...ends.map(to)), span = Math.max(...ends.map(to)) - low;
-    return span > 0 ? (x) => 3 + (94 * (to(x) - low)) / span : null;
+    if (!(Math.max(...ends) > Math.min(...ends))) return null;
+    let limits = [Math.min(...ends.map(to)), Math.max(...ends.map(to))];
+    if (!column.ratio) limits = Front.fitted(shown.map((row) => [row.name, row.cell(column)]), column.better, Model.atChance(shown));
+    const at = (x) => Math.min(100, Math.max(0, 3 + (94 * (to(x) - limits[0])) / (limits[1] - limits[0])));
+    return { at, edge: (x) => (column.ratio ? 0 : Front.edge(x, limits)) };
   }
 
-  function draw(bar, [mean, low, high], scale) {
+  function draw(bar, [mean, low, high], { at, edge }) {
     if (!Number.isFinite(mean)) return;
-    const [a, b] = Number.isFinite(low) && Number.isFinite(high) ? [scale(low), scale(high)] : [scale(mean), scale(mean)];
+    if (edge(mean)) {
+      bar.dataset.edge = edge(mean) > 0 ? "high" : "low";
+      return;
+    }
+    const [a, b] = Number.isFinite(low) && Number.isFinite(high) ? [at(low), at(high)] : [at(mean), at(mean)];
     bar.style.setProperty("--from", `${a.toFixed(1)}%`);
-    bar.style.setProperty("--to", `${b.toFixed(1)}%`);
-    bar.style.setProperty("--at", `${scale(mean).toFixed(1)}%`);
+    bar.style.setProperty("--rest", `${(100 - b).toFixed(1)}%`);
+    bar.style.setProperty("--at", `${at(mean).toFixed(1)}%`);
     bar.classList.add("drawn");
   }
 

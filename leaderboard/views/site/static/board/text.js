@@ -50,6 +50,9 @@ const Text = (() => {
     const direction = (higher ? "higher" : "lower") + (judgement ? ` (${judgement})` : "");
     if (seeds === 1) return `${names[0]} less ${names[1]} on ${metric} is ${general(mean)} on one seed: too few to judge.`;
     if (Number.isNaN(p)) return `${names[0]} and ${names[1]} cannot be compared on ${metric}: a value is NaN or infinite.`;
+    if (Number.isNaN(low)) {
+      return `${names[0]} less ${names[1]} on ${metric} is ${general(mean)}, and no seed of ${seeds} changes either: there is no spread to judge it by.`;
+    }
     if (p < 1 - Stats.LEVEL) {
       return `${names[0]} has a ${direction} ${metric} than ${names[1]} by ${general(Math.abs(mean))} (${bounds}).`;
     }
@@ -116,7 +119,20 @@ const Text = (() => {
     ].join("\n") + "\n";
   }
 
+  /* A name in the parts between which it may be broken, beside spaces: after _ ( , = and never within a word. */
+  const parts = (name) => name.split(/(?<=[_(,=])(?! )/);
+
+  /* A name in lines of at most so many characters; only a word that is longer than a line is cut in two. */
+  function lines(name, width) {
+    const words = name.split(/(?<=[_(,= ])/).flatMap((word) => word.match(new RegExp(`.{1,${width}}`, "gsu")) ?? []), found = [""];
+    for (const word of words) {
+      if (found[found.length - 1].length + word.trimEnd().length > width) found.push("");
+      found[found.length - 1] += word;
+    }
+    return found.map((line) => line.trim());
+  }
+
   const remarks = (row) => [...(row.ranked ? [] : [`not ranked: ${row.reason}`]), ...row.notes];
 
-  return { cell, fixed, general, sentence, csv, json, latex, remarks };
+  return { cell, fixed, general, sentence, csv, json, latex, remarks, parts, lines };
 })();
