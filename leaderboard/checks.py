@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
 from leaderboard import history
-from leaderboard.elsewhere import HISTORY, Unreachable, fetch, place_of
+from leaderboard.elsewhere import HISTORY, Lost, Unreachable, fetch, place_of
 from leaderboard.history import OldRecord
 from leaderboard.identity import array_sha256, content_of
 from leaderboard.last_digits import agree, possible
@@ -31,10 +30,14 @@ Metrics = Mapping[str, Mapping[str, float]]
 
 
 class Checked(NamedTuple):
-    """What was found of one record, and its predictions; None where they are not here or damaged."""
+    """What was found of one record, and its predictions; None where they are not here or damaged.
+
+    ``is_lost``: the repository's history should have them, and has not.
+    """
 
     findings: list[Finding]
     sets: Sets | None
+    is_lost: bool = False
 
 
 def check_place(path: Path, record: Record | OldRecord) -> list[Finding]:
@@ -67,6 +70,8 @@ def check_record(
         try:
             found = _from_elsewhere(path, record.predictions, keep, scratch)
         except Unreachable as error:
+            if keep is None and isinstance(error, Lost):
+                return Checked(findings, None, is_lost=True)
             return Checked([*findings, Finding(file, "missing", str(error))], None)
         if found is None:
             return Checked(findings, None)
@@ -162,8 +167,12 @@ def _from_elsewhere(path: Path, predictions: PredictionsInfo, keep: Path | None,
     if keep is not None:
         return fetch(place.address, predictions, keep, path)
     if place.address == HISTORY and scratch is not None:
-        with suppress(Unreachable):  # a clone need not have its history
+        try:
             return fetch(HISTORY, predictions, scratch, path)
+        except Lost:
+            raise
+        except Unreachable:  # a clone need not have its history
+            return None
     return None
 
 

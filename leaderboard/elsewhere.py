@@ -29,6 +29,10 @@ class Unreachable(Exception):
     """The predictions cannot be had, or are others than the record's."""
 
 
+class Lost(Unreachable):
+    """The repository's history should have them, is here as a whole, and has not."""
+
+
 class Place(NamedTuple):
     """An address with the hash put in, or why there is none."""
 
@@ -61,6 +65,7 @@ def fetch(address: str, predictions: PredictionsInfo, to: Path, path: Path) -> P
 
     Raises:
         Unreachable: they are not there, or others than the record's, which are not kept.
+        Lost: no commit of the repository had them, where one should.
     """
     file = to / f"{predictions.sha256}{PREDICTIONS}"
     if file.is_file():
@@ -71,6 +76,8 @@ def fetch(address: str, predictions: PredictionsInfo, to: Path, path: Path) -> P
         else:
             with _opened(address) as stream:
                 content = stream.read(predictions.bytes + 1)
+    except past.NotInHistory as error:
+        raise Lost(str(error)) from None
     except past.NotInClone as error:
         raise Unreachable(str(error)) from None
     except Exception as error:  # every kind of store raises kinds of its own

@@ -12,6 +12,10 @@ class NotInClone(Exception):
     """The history of this clone has no such file."""
 
 
+class NotInHistory(NotInClone):
+    """No commit of a clone that has them all ever had it."""
+
+
 def read(path: Path, sha256: str, limit: int) -> bytes:
     """What lay at ``path`` in some commit and has this SHA-256.
 
@@ -22,6 +26,7 @@ def read(path: Path, sha256: str, limit: int) -> bytes:
 
     Raises:
         NotInClone: no commit of this clone has it; the message says why.
+        NotInHistory: and the clone is whole, so that no other commit can be fetched.
     """
     folder = next(one for one in path.absolute().parents if one.is_dir())
     root = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
@@ -32,7 +37,7 @@ def read(path: Path, sha256: str, limit: int) -> bytes:
             return content
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
         raise NotInClone(f"this clone does not hold the commits that had {name}: git fetch --unshallow")
-    raise NotInClone(f"no commit of this clone has {name} with SHA-256 {sha256[:12]}…")
+    raise NotInHistory(f"no commit of this clone has {name} with SHA-256 {sha256[:12]}…")
 
 
 @lru_cache(maxsize=4)

@@ -54,6 +54,7 @@ class _Looked(NamedTuple):
     findings: list[Finding]
     is_recomputed: bool
     is_elsewhere: bool = False
+    is_lost: bool = False
     test: str | None = None
 
 
@@ -66,6 +67,7 @@ class Report:
         records: how many; ``recomputed``: those whose metrics were computed again from their predictions.
         history: of ``records``, those of the first edition.
         elsewhere: records whose predictions are kept elsewhere or left out by name: nothing was recomputed for them.
+        lost: of ``elsewhere``, those that the repository's history should hold and does not.
         plans: suites whose planned runs were looked for.
     """
 
@@ -74,6 +76,7 @@ class Report:
     recomputed: int = 0
     history: int = 0
     elsewhere: int = 0
+    lost: int = 0
     plans: int = 0
 
     def lines(self) -> list[str]:
@@ -90,6 +93,11 @@ class Report:
         if self.elsewhere:
             said.append(
                 f"{self.elsewhere} without predictions here (elsewhere: --fetch; or in {LEFT_OUT}): not recomputed"
+            )
+        if self.lost:
+            said.append(
+                f"{self.lost} of these should be in this repository's history and are in no commit of it: whoever has "
+                "an older clone may have them; else these runs are to be made again"
             )
         return [*said, NOT_CHECKED]
 
@@ -125,6 +133,7 @@ def verify(folder: Path, progress: Progress = _silent, keep: Path | None = None,
             report.findings += looked.findings
             report.recomputed += looked.is_recomputed
             report.elsewhere += looked.is_elsewhere
+            report.lost += looked.is_lost
             if looked.test is not None:
                 report.findings += _copies(pair, first.setdefault(looked.test, pair))
             progress(done, len(pairs))
@@ -203,7 +212,8 @@ def _look(case: _Case, pair: _Pair) -> _Looked:
     else:
         checked = check_old(path, record, case.owners, case.folder)
     if checked.sets is None:
-        return _Looked(checked.findings, False, not checked.findings and _is_elsewhere(path, record, case.folder))
+        elsewhere = not checked.findings and _is_elsewhere(path, record, case.folder)
+        return _Looked(checked.findings, False, elsewhere, checked.is_lost)
     test = checked.sets.get("test")
     if test is None:
         return _Looked(checked.findings, True)

@@ -32,7 +32,7 @@ def fetched(folder, tmp_path):
 
 def test_they_are_counted_and_recomputed_only_when_asked_for(board, tmp_path):
     report = verify(board)
-    assert (report.findings, report.recomputed, report.elsewhere) == ([], 0, 2)
+    assert (report.findings, report.recomputed, report.elsewhere, report.lost) == ([], 0, 2, 0)
     report = fetched(board, tmp_path)
     assert (report.findings, report.recomputed, report.elsewhere) == ([], 2, 0)
 
@@ -135,9 +135,18 @@ def test_a_clone_without_history_counts_them_as_elsewhere_and_says_what_to_type_
     shallow = tmp_path / "shallow"
     subprocess.run(["git", "clone", "-q", "--depth=1", repository.as_uri(), str(shallow)], check=True)
     report = verify(shallow / "records")
-    assert (report.findings, report.recomputed, report.elsewhere) == ([], 0, 2)
+    assert (report.findings, report.recomputed, report.elsewhere, report.lost) == ([], 0, 2, 0)
     findings = fetched(shallow / "records", tmp_path).findings
     assert len(findings) == 2 and all("git fetch --unshallow" in one.problem for one in findings)
+
+
+def test_what_a_history_that_was_made_one_commit_has_lost_is_counted_as_lost(tmp_path):
+    repository, _ = in_history(tmp_path)
+    git(repository, "checkout", "-q", "--orphan", "one")
+    commit(repository)
+    report = verify(repository / "records")
+    assert (report.findings, report.elsewhere, report.lost) == ([], 2, 2)
+    assert any("are in no commit of it" in line for line in report.lines())
 
 
 def test_a_folder_that_is_no_clone_has_no_history(tmp_path):

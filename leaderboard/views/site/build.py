@@ -18,7 +18,7 @@ from leaderboard.table import Row
 from leaderboard.views.cells import cell
 from leaderboard.views.site import pictures
 from leaderboard.views.site.answers import answers
-from leaderboard.views.site.documents import Document, documents, pages
+from leaderboard.views.site.documents import Document, copied, documents, pages
 from leaderboard.views.site.methods import MethodSeen, MethodText, method_name, methods_of
 from leaderboard.views.site.numbers import embedded, page_data
 from leaderboard.views.site.pages import Pages
@@ -31,6 +31,8 @@ from leaderboard.views.text import plain
 NAVIGATION = (("index.html", "start"), ("board.html", "board"), ("methods.html", "methods"), ("tasks.html", "tasks"))
 _NLL = column("nll")
 SEARCH = ("search.html", "documents")
+CARDS = "docs/cards"
+"""Where `ivi card` writes, below the root of the project."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,14 @@ def _methods(site: _Site) -> None:
     site.pages.write("methods.html", "methods", title="Methods", methods=listed)
     for name, seen in found.items():
         rows = [_listed(site, board, row) for board, row, _ in sorted(seen.rows, key=lambda one: not one[1].ranked)]
-        shown = _pictures(seen)
-        site.pages.write(_method_page(name), "method", "drawn", title=name, seen=seen, list=rows, pictures=shown)
+        shown = {"list": rows, "pictures": _pictures(seen), "card": _card(site, name)}
+        site.pages.write(_method_page(name), "method", "drawn", title=name, seen=seen, **shown)
+
+
+def _card(site: _Site, name: str) -> str:
+    """The picture of the method's card beside the documents' pages; empty where it has none."""
+    root = site.texts.root
+    return copied(root / CARDS / f"{name}.png", root, site.pages.to) if root and slug(name) == name else ""
 
 
 def _listed(site: _Site, board: BoardRead, row: Row) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def _link(token: Token, one: Document, root: Path, to: Path, known: dict[Path, D
     if token.type == "image":
         source = str(token.attrs.get("src", ""))
         path = (one.path.parent / source).resolve()
-        token.attrSet("src", _copied(path, root, to))
+        token.attrSet("src", copied(path, root, to))
     elif token.type == "link_open":
         target = str(token.attrs.get("href", ""))
         if re.match(r"https?:", target) or target.startswith("#"):
@@ -145,8 +145,8 @@ def _link(token: Token, one: Document, root: Path, to: Path, known: dict[Path, D
             token.attrSet("href", there.page.removeprefix("docs/") + (f"#{anchor}" if anchor else ""))
 
 
-def _copied(path: Path, root: Path, to: Path) -> str:
-    """A picture of the project beside the page, by a name of its own; empty for anything else."""
+def copied(path: Path, root: Path, to: Path) -> str:
+    """A picture of the project beside the documents' pages, by a name of its own; empty for anything else."""
     if path.suffix.lower() not in PICTURES or not path.is_file() or not path.is_relative_to(root.resolve()):
         return ""
     name = f"{path.stem}-{hashlib.sha256(str(path.relative_to(root.resolve())).encode()).hexdigest()[:6]}{path.suffix}"
