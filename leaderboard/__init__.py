@@ -1,7 +1,7 @@
 """Results as they lie in a folder: `load` reads them for Python, without torch; the parts below it make them.
 
 >>> import leaderboard
->>> loaded = leaderboard.load("leaderboard/records/fashion")
+>>> loaded = leaderboard.load("leaderboard/records/fashion-rules-1")
 >>> loaded.runs, loaded.rows, loaded.differences("nll", against="map")  # tables of pandas
 """
 

@@ -1,6 +1,6 @@
 import leaderboard
 
-loaded = leaderboard.load("leaderboard/records/fashion")  # or "results", where `ivi run` puts them
+loaded = leaderboard.load("leaderboard/records/fashion-rules-1")  # or "results", where `ivi run` puts them
 runs = loaded.runs[loaded.runs["status"] == "ok"]
 by_method = runs.groupby("method")["test:nll"].agg(["mean", "std", "count"])
 board = loaded.rows.pivot_table(index="method", columns="column", values="mean")
