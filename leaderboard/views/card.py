@@ -77,7 +77,7 @@ def draw(card: Card, path: Path) -> list[Path]:
         _limit(grid[-1, 0], card, costs)
         rough = "" if any(row.rounds for row in card.board.rows) else ROUGH
         grid[-1, 0].set_ylabel(f"{rough}cost ×MAP ↓")
-        figure.legend(handles=_handles(card, costs), loc="outside lower center", ncols=2 if count == 1 else 4)
+        figure.legend(handles=_handles(card, costs), loc="outside lower center", ncols=1 if count == 1 else 4)
     return style.files(path)
 
 
@@ -138,7 +138,7 @@ def _limit(axes: Axes, card: Card, columns: Sequence[Column]) -> None:
         axes.set_ylim(min(low, 1.0) / 1.6, max(high, 1.0) * 1.6)
     else:
         room = 0.5 * (high - low or abs(high) or 1.0)
-        axes.set_ylim(low - room, high + room)
+        axes.set_ylim(max(low - room, 0.0) if low > 0 else low - room, high + room)
 
 
 def _ticks(axes: Axes, knob: Knob) -> None:
@@ -154,7 +154,7 @@ def _handles(card: Card, costs: Sequence[Column]) -> list[Line2D]:
     look = style.look(card.method)
     n = max((row.n for row in card.board.rows), default=0)
     bars = f"mean over {n} seeds, 95 % interval" if n > 1 else "one seed"
-    default = Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=f"{bars}; filled: default")
+    default = Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=f"{bars}; shaded: default")
     base = Line2D([], [], color=_GREY, linestyle="--", linewidth=0.8, label="MAP")
     named = [(one.key, *_COST_LOOK[one.key]) for one in costs]
     lines = [Line2D([], [], color=c, marker=m, markerfacecolor="white", linestyle="", label=key) for key, c, m in named]

@@ -146,7 +146,7 @@ def test_a_page_holds_the_values_in_their_order_with_the_numbers_of_the_table(tm
     assert "(mine.png)" in text and png.name == "mine.png" and png.stat().st_size > 10_000
     assert "&#60;of&#62;" in text, "what strangers write is shown, never taken as markup"
     drawn = re.sub("\xa0", " ", " ".join(re.findall(r"<!-- (.*?) -->", svg.read_text())))
-    assert all(word in drawn for word in ("mine · task · 3 seeds", "rate", "NLL, nats", "cost ×MAP", "filled: default"))
+    assert all(word in drawn for word in ("mine · task · 3 seeds", "rate", "NLL, nats", "cost ×MAP", "shaded: default"))
     assert all(value in drawn for value in ("0.1", "0.3", "1.0", "9.0")), "a value without a run keeps its place"
 
 
