@@ -57,6 +57,16 @@ def test_the_page_of_a_method_says_in_words_what_a_value_may_be(published):
     assert "float &gt; 0 or &#34;marglik&#34; or &#34;validation&#34;" in laplace
 
 
+def test_the_page_of_a_method_shows_the_picture_of_its_card(published):
+    cards = {path.stem for path in (boards.RECORDS.parents[1] / "docs" / "cards").glob("*.png")}
+    shown = {
+        path.name.rpartition("-")[0]: re.search(r'src="(\.\./docs/pictures/[^"]+)"', path.read_text())
+        for path in (published / "methods").glob("*.html")
+    }
+    assert cards and cards == {name for name, found in shown.items() if found}
+    assert all((published / "methods" / found[1]).is_file() for found in shown.values() if found)
+
+
 @pytest.mark.parametrize("name", ["board.html", "search.html"])
 def test_a_browser_that_cannot_read_the_data_says_so(published, chromium, name):
     page = chromium.new_context().new_page()
