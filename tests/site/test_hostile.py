@@ -8,6 +8,7 @@ from pathlib import Path
 
 import boards
 import pytest
+from pages import go, settle
 
 from leaderboard.history import OldRecord, path_of
 from leaderboard.plan import Plan, planned_run, write_plan
@@ -85,7 +86,7 @@ def test_nothing_that_strangers_wrote_runs_or_loads_on_any_page(hostile_site, vi
     page = visit(pages[0])
     page.context.add_init_script("window.hits = []; window.hit = (what) => hits.push(what);")
     for path in pages:
-        page.goto(path.as_uri())
+        go(page, path)
         for kind in ("mouseover", "focus", "click"):
             page.evaluate(PROVOKED, kind)
         assert page.evaluate("window.hits") == [], path
@@ -102,10 +103,12 @@ def test_hostile_rows_are_shown_with_everything_visible(hostile_site, visit):
     assert "<script>hit('script')</script>" in shown and "{{ 7 * 7 }}" in shown
     assert r"\u202e" in shown and "\u202e" not in page.content() and "\u200b" not in page.content()
     page.get_by_label("search").fill("")
+    settle(page)
     page.locator("#board .method").first.click()
     page.locator(".point").first.click()
     for name in page.locator("#board td.pin input").all()[:2]:
         name.check()
+    settle(page)
     assert page.evaluate("window.violations") == []
 
 

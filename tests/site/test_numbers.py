@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from boards import RECORDS
 from commands import ivi
+from pages import settle
 
 from leaderboard.columns import column
 from leaderboard.results import load_results
@@ -28,8 +29,7 @@ PAIR = """([a, b]) => {
   return [Stats.pairedP(x, y), Stats.pairedDifference(x, y)];
 }"""
 TASKS = ["task-0", "task-1", "task-2"]
-SHOWN = """async () => {
-  while (document.documentElement.dataset.busy) await new Promise((done) => setTimeout(done, 20));
+SHOWN = """() => {
   return [...document.querySelectorAll("#board tr[data-row]")].map((row) => ({
   id: row.dataset.row, inside: !row.classList.contains("outside"), n: Number(row.children[2].textContent),
   ranked: !row.classList.contains("unranked"), said: row.querySelector(".name").textContent,
@@ -86,7 +86,7 @@ def test_every_cell_on_the_screen_reads_as_the_terminal_writes_it(which, request
     for board in library.boards:
         keys = ",".join(one.key for one in board.columns)
         page.evaluate("hash => { location.hash = hash; }", address(board.key, board.tasks, columns=keys))
-        page.wait_for_timeout(150)
+        settle(page)
         rows = {one["id"]: one for one in page.evaluate(SHOWN)}
         assert [one.split("\n")[1] for one in rows] == [row.method for row in board.board.rows]
         for row in board.board.rows:
@@ -116,7 +116,7 @@ def same_under_bounds(page, board, limits):
     words = ",".join(f"{key}<={limit}" for key, limit in limits.items())
     keys = ",".join(one.key for one in board.columns)
     page.evaluate("hash => { location.hash = hash; }", address(board.key, board.tasks, where=words, columns=keys))
-    page.wait_for_timeout(300)
+    settle(page)
     shown = [one for one in page.evaluate(SHOWN) if one["inside"]]
     assert [one["id"] for one in shown] == [f"{row.task}\n{row.method}" for row in made.rows]
     for one, row in zip(shown, made.rows, strict=True):
@@ -146,6 +146,7 @@ def test_two_pinned_rows_are_compared_as_the_command_compares_them(published, vi
     for a, b in (("implicit_vi", "map"), ("kl_vi", "laplace")):
         for name in (a, b):
             page.get_by_label(f"pin {name} on mnist5k-lenet5", exact=True).check()
+        settle(page)
         said = " ".join(page.locator("#compare .sentence").inner_text().split())
         command = ivi("compare", a, b, "--suite", "quick", "--metric", "ece", "--folder", RECORDS / "quick").stdout
         assert said in " ".join(command.split())
@@ -189,7 +190,7 @@ def test_fronts_are_those_of_the_figures(thirty, thirty_records, visit):
         }
         wanted = front.corners(values, costs)
         page.evaluate("hash => { location.hash = hash; }", address("many", ["task-1"], x="fit", y=key))
-        page.wait_for_timeout(200)
+        settle(page)
         assert json.loads(page.locator(".front").get_attribute("data-corners")) == wanted
         assert key != "nll" or wanted
 
@@ -334,6 +335,7 @@ def test_a_view_comes_back_from_its_address(published, visit):
     )
     page.get_by_label("search").fill("lap")
     page.locator("tr[data-row='mnist5k-lenet5\\a laplace'] .method").click()
+    settle(page)
     shown, link = page.evaluate(SHOWN), page.evaluate("location.hash")
     again = visit(published / "board.html", link)
     assert again.evaluate(SHOWN) == shown and [one["id"] for one in shown if one["inside"]]

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import boards
 import pytest
 from commands import ivi
+from pages import go, settle
 
 from leaderboard.views.site.build import build
 from leaderboard.views.site.reading import read_library
@@ -96,6 +97,7 @@ def test_the_front_page_answers_what_is_best_at_what_one_can_afford(published, v
     assert f"ivi run mnist5k-lenet5 -m {best} -s {seeds}" in said
     assert "Re-run: made by the maintainers on their own machine; nobody else has re-run it." in said
     card.get_by_role("link", name="this view of the board").click()
+    settle(page)
     assert page.get_by_label("training at most, exactly").input_value() == "1.2"
     assert page.locator("#board tr[data-row]:not(.outside) .method").first.inner_text() == best
 
@@ -115,6 +117,7 @@ def test_rows_that_failed_or_are_stale_are_there_with_their_reason(thirty, visit
 def test_searching_the_documents_finds_a_section_by_its_words(published, visit):
     page = visit(published / "search.html")
     page.get_by_label("search in all of them").fill("antithetic noise")
+    settle(page)
     first = page.locator("#results a").first
     assert "noise" in page.locator("#results").inner_text().lower()
     first.click()
@@ -125,19 +128,24 @@ def test_the_board_is_used_with_the_keyboard_alone(published, visit):
     page = visit(published / "board.html")
     page.get_by_role("button", name="ECE", exact=False).first.focus()
     page.keyboard.press("Enter")
+    settle(page)
     assert page.locator("th[aria-sort]").get_attribute("data-key") == "ece"
     page.locator("#board .method").first.focus()
     page.keyboard.press("Enter")
+    settle(page)
     assert page.locator("tr.more:not([hidden])").count() == 1
     page.locator("#board td.pin input").first.focus()
     page.keyboard.press("Space")
+    settle(page)
     assert page.locator("tr.pinned").count() == 1
     page.get_by_label("training at most, as a multiple of MAP's").focus()
     for _ in range(60):
         page.keyboard.press("ArrowLeft")
+    settle(page)
     assert page.locator("tr.outside").count() > 0
     page.get_by_role("button", name=re.compile("^implicit_vi: ")).focus()
     page.keyboard.press("Enter")
+    settle(page)
     assert page.locator("tr:has(.method[aria-expanded=true]) .method").text_content() == "implicit_vi"
 
 
@@ -145,8 +153,10 @@ def test_columns_are_shown_and_hidden_by_group(published, visit):
     page = visit(published / "board.html")
     page.locator("summary", has_text="columns").click()
     page.get_by_label("calibration", exact=True).check()
+    settle(page)
     assert page.locator("th[data-key=brier]").count() == 1
     page.get_by_label("calibration", exact=True).uncheck()
+    settle(page)
     assert page.locator("th[data-key=brier]").count() == 0
 
 
@@ -157,7 +167,7 @@ def test_the_choice_of_light_or_dark_stays(published, visit):
     page.locator("#theme").click()
     assert page.evaluate(ground) != before
     dark = page.evaluate(ground)
-    page.goto((published / "methods.html").as_uri())
+    go(page, published / "methods.html")
     assert page.evaluate(ground) == dark
 
 
@@ -190,8 +200,7 @@ def test_nothing_is_wider_than_the_screen(which, width, request, visit):
     names += [path.relative_to(site).as_posix() for path in inner]
     page = visit(site / names[0], width=width)
     for name in names:
-        page.goto((site / name).as_uri())
-        page.wait_for_timeout(100)
+        go(page, site / name)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
 
 

@@ -26,6 +26,7 @@
       return item;
     }));
     history.replaceState(null, "", field.value ? `#${encodeURIComponent(field.value)}` : "#");
+    document.documentElement.dataset.drawn = location.hash;
   }
 
   field.value = decodeURIComponent(location.hash.slice(1));

@@ -32,6 +32,7 @@
     Panels.pins(view, act);
     Panels.ranks(view, data);
     Panels.legend(view, seen);
+    document.documentElement.dataset.drawn = location.hash;
   }
 
   function controls() {
