@@ -36,11 +36,11 @@ class Case:
     subject: Subject
 
 
-def case_of(spec: MethodSpec, name: str) -> Case:
-    """The method on the task ``name``, in problems like those of a run."""
-    task, device = load_task(name), torch.device("cpu")
+def case_of(spec: MethodSpec, name: str, where: str = "cpu") -> Case:
+    """The method on the task ``name``, in problems like those of a run on the device ``where``."""
+    task, device = load_task(name), torch.device(where)
     data = prepare(task)
-    setting = Setting(task, data.folder, data.likelihood, spec, 0, "cpu", 1, Stack.now().code, LIMIT)
+    setting = Setting(task, data.folder, data.likelihood, spec, 0, where, 1, Stack.now().code, LIMIT)
 
     def problem(method: Method, seed: int) -> Problem:
         parts = open_fitting(setting, device, task.recipe.changed(recipe_changes(method)))
@@ -60,13 +60,22 @@ def no_evaluation_example_is_in_the_process_that_fits(case: Case) -> None:
         raise CheckFailed(f"{found.count} evaluation examples are in memory after the fit: where did it get them?")
 
 
-def check_method(spec: MethodSpec, console: Console, tasks: tuple[str, ...] = TASKS) -> bool:
-    """Run every check on the method ``spec``, show what holds, and say whether all does."""
+def check_method(spec: MethodSpec, console: Console, tasks: tuple[str, ...] = TASKS, where: str = "cpu") -> bool:
+    """Run every check on the method ``spec``, show what holds, and say whether all does.
+
+    Args:
+        spec: the method.
+        console: where it is shown.
+        tasks: names of tasks, or paths of their files.
+        where: the device, ``cpu`` or ``cuda``.
+    """
     torch.set_num_threads(1)  # these networks are too small to share out
+    # Checks hold outputs to the rounding of single precision; a GPU's convolutions would use a third of its digits.
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
     failed = 0
     for name in tasks:
         console.print(Text(f"{spec.label} on {name}", "bold"))
-        case = case_of(spec, name)
+        case = case_of(spec, name, where)
         try:
             _ = case.subject.untrained
         except Unsupported as reason:

@@ -156,17 +156,19 @@ def check(
     task: Annotated[
         list[str] | None, typer.Option(help="Tasks to check it on, in place of three small ones of several kinds.")
     ] = None,
+    device: Device = "cpu",
 ) -> None:
     """Check a method, built-in or your own, against the contract: each check is named after the fact it establishes."""
     from baselines.spec import parse
     from benchmarks.checked import TASKS
+    from benchmarks.machine import chosen_device
     from benchmarks.suite import load_task
 
-    spec, tasks = parse(method), tuple(task or TASKS)
+    spec, tasks, where = parse(method), tuple(task or TASKS), chosen_device(device)
     for name in tasks:
         load_task(name)  # a misspelt one is said before torch is loaded
     say(f"{spec.label} on {', '.join(tasks)}: some six fits on each, a minute in all where each takes as MAP's")
     from benchmarks.check import check_method
 
-    if not check_method(spec, console, tasks):
+    if not check_method(spec, console, tasks, where):
         raise typer.Exit(1)

@@ -1,5 +1,9 @@
-"""Small problems of every kind, held in memory: what methods are tested on without the harness."""
+"""Small problems of every kind, held in memory: what methods are tested on without the harness.
 
+With IVI_TEST_DEVICE=cuda they lie on a GPU.
+"""
+
+import os
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +20,8 @@ from baselines.seeds import Seeds
 CLASSES = 4
 SIDE = 8
 CPU = torch.device("cpu")
+DEVICE = torch.device(os.environ.get("IVI_TEST_DEVICE", "cpu"))
+torch.backends.cudnn.allow_tf32 = False  # tests hold outputs to the rounding of single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +103,9 @@ def images(kind, count, seed):
     noise = torch.randn(count, 1, SIDE, SIDE, generator=generator)
     if kind == "categorical":
         y = torch.randint(CLASSES, (count,), generator=generator)
-        return Memory(0.5 * patterns[y] + noise, y)
+        return Memory((0.5 * patterns[y] + noise).to(DEVICE), y.to(DEVICE))
     y = torch.randn(count, generator=generator)
-    return Memory(0.5 * y[:, None, None, None] * patterns[0] + noise, y)
+    return Memory((0.5 * y[:, None, None, None] * patterns[0] + noise).to(DEVICE), y.to(DEVICE))
 
 
 def problem(kind="categorical", network="dense", method=None, seed=0, count=160, **recipe):
@@ -110,15 +116,15 @@ def problem(kind="categorical", network="dense", method=None, seed=0, count=160,
     def make_model(weights):
         with torch.random.fork_rng():
             torch.manual_seed(weights)
-            return build(likelihood.outputs)
+            return build(likelihood.outputs).to(DEVICE)
 
     whole = Problem(
         likelihood=likelihood,
-        example=torch.zeros(1, 1, SIDE, SIDE),
+        example=torch.zeros(1, 1, SIDE, SIDE, device=DEVICE),
         train=images(kind, count, 1),
         validation=images(kind, 96, 2),
         recipe=RECIPES.get(network, RECIPE).changed(recipe),
-        device=CPU,
+        device=DEVICE,
         seeds=Seeds.of(f"{kind}-{network}", seed),
         make_model=make_model,
     )
