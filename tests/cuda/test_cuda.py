@@ -77,7 +77,7 @@ def test_divergences_under_autocast_are_those_of_the_cpu(make_net):
     start, start_there = prior(here, 0.3), prior(there, 0.3)
     with torch.autocast("cuda", torch.bfloat16):
         found = [kl(there, start_there).item(), wasserstein2(there, start_there).item()]
-    assert found == pytest.approx([kl(here, start).item(), wasserstein2(here, start).item()], rel=1e-5)
+    assert found == pytest.approx([kl(here, start).item(), wasserstein2(here, start).item()], rel=1e-4)
 
 
 @pytest.fixture
