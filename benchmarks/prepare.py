@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import ValidationError
 
 from baselines.likelihood import Categorical, Gaussian, Likelihood
@@ -83,6 +85,8 @@ def _say_nothing(words: str) -> None:
 def prepare(task: Task, say: Callable[[str], None] = _say_nothing) -> Prepared:
     """The sealed data of ``task``, made now if they are not there: so what is missing is said before the first run.
 
+    Many processes may ask at once: one makes them, the others wait and read.
+
     Args:
         task: whose data.
         say: told what is waited for, if they are to be made.
@@ -94,6 +98,28 @@ def prepare(task: Task, say: Callable[[str], None] = _say_nothing) -> Prepared:
     found = read(folder)
     if found is not None:
         return found
+    with _alone(folder):
+        return read(folder) or _made(task, folder, say)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Who seals takes away what lies there, under the eyes of whoever reads it: one at a time, beside the folder."""
+    lock = FileLock(folder.parent / f"{folder.name}.lock")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder.parent}: {error.strerror}; name another folder in IVI_CACHE"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _made(task: Task, folder: Path, say: Callable[[str], None]) -> Prepared:
     trunk = ", and what the frozen trunk makes of them" if task.model.frozen else ""
     say(f"task {task.name}: reading the data{trunk}, once")
     with child(Lazily("benchmarks.sealing:seal_task"), (task, folder), LIMIT) as process:

@@ -21,6 +21,7 @@ from benchmarks.data.hashes import array_sha256
 from benchmarks.data.sealed import Damaged, read_fit, read_inputs, seal
 from benchmarks.data.truth import FIT, INPUTS, TRUTH, SetInfo, read_sets, read_target, read_truth
 
+ROOT = Path(__file__).parents[2]
 IMAGE_AFFINE = Affine(torch.full((1, 3, 1, 1), 1 / 255), torch.zeros(1, 3, 1, 1))
 ROW_AFFINE = Affine(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.0]), 3.0, 2.0)
 
@@ -232,3 +233,27 @@ def test_sealing_holds_little_more_than_one_set_in_memory(tmp_path):
 
 def hashes(examples: Examples) -> tuple[str, str | None]:
     return examples.inputs_sha256, examples.labels_sha256
+
+
+PREPARE = """
+from benchmarks.prepare import prepare
+from benchmarks.suite import load_task
+
+if __name__ == "__main__":
+    print(prepare(load_task("digits-mlp"), print).content)
+"""
+
+
+def test_processes_that_prepare_a_task_at_once_seal_it_once_and_take_nothing_from_each_other(tmp_path: Path) -> None:
+    """Two suites begun together: sealing removes what is there, and the other's first fit found nothing."""
+    program = tmp_path / "program.py"
+    program.write_text(PREPARE)
+    surroundings = os.environ | {"PYTHONPATH": str(ROOT)}
+    started = [
+        subprocess.Popen([sys.executable, program], env=surroundings, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [line for one in started for line in one.communicate(timeout=120)[0].splitlines()]
+    assert all(one.returncode == 0 for one in started)
+    assert said.count("task digits-mlp: reading the data, once") == 1
+    assert len(said) == 5 and len(set(said)) == 2
