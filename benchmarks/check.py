@@ -15,6 +15,7 @@ from baselines.checks import CHECKS, CheckFailed, CheckSkipped, Subject
 from baselines.protocol import Method, Problem, Unsupported, recipe_changes
 from baselines.spec import MethodSpec
 from benchmarks.checked import TASKS
+from benchmarks.measure.arithmetic import settle
 from benchmarks.measure.environment import Stack
 from benchmarks.measure.jobs import Failure, Found, SearchJob, Setting
 from benchmarks.measure.run import measure
@@ -69,9 +70,7 @@ def check_method(spec: MethodSpec, console: Console, tasks: tuple[str, ...] = TA
         tasks: names of tasks, or paths of their files.
         where: the device, ``cpu`` or ``cuda``.
     """
-    torch.set_num_threads(1)  # these networks are too small to share out
-    # Checks hold outputs to the rounding of single precision; a GPU's convolutions would use a third of its digits.
-    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
+    settle(1)  # these networks are too small to share out
     failed = 0
     for name in tasks:
         console.print(Text(f"{spec.label} on {name}", "bold"))

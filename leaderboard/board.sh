@@ -26,6 +26,7 @@ for name in ${*:-$published}; do
         cost quick mnist5k-lenet5 all
         ;;
     lr) run lr --tasks mnist5k-lenet5 ;;
+    gpu) ivi run gpu --device cuda --out "$here/gpu" ;;
     cards) ivi card --all --device cpu ;; # their 600 runs are not published: they stay in results/
     *) run "$name" ;;
     esac

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Reading:
 
     Attributes:
         seconds: wall-clock.
-        steps: optimizer steps.
+        steps: optimizer steps; one that an optimizer takes within its own is part of that.
         peak_memory: bytes above ``Clock.base_memory``; None where the system does not say.
     """
 
@@ -41,12 +41,18 @@ class Clock:
     @contextmanager
     def __call__(self) -> Iterator[Reading]:
         """Measure the block; the reading is complete when the block ends."""
-        reading = Reading()
+        reading, within = Reading(), 0
 
-        def count(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-            reading.steps += 1
+        def begun(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+            nonlocal within
+            reading.steps += within == 0
+            within += 1
 
-        handle = register_optimizer_step_post_hook(count)
+        def ended(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+            nonlocal within
+            within -= 1
+
+        handles = [register_optimizer_step_pre_hook(begun), register_optimizer_step_post_hook(ended)]
         reset = self._reset_peak()
         start = self.now()
         try:
@@ -54,7 +60,8 @@ class Clock:
         finally:
             reading.seconds = self.now() - start
             reading.peak_memory = self._peak() if reset else None
-            handle.remove()
+            for handle in handles:
+                handle.remove()
 
     def now(self) -> float:
         """Seconds, when the device has done all it was asked for."""

@@ -14,6 +14,7 @@ import torch
 from baselines.protocol import Method, Predictor, Problem, recipe_changes
 from baselines.recipe import Recipe
 from baselines.spec import MethodSpec, distinct, parse
+from benchmarks.measure.arithmetic import settle
 from benchmarks.measure.audit import count_parameters, state_bytes
 from benchmarks.measure.clock import Clock
 from benchmarks.measure.environment import Stack, environment
@@ -25,6 +26,7 @@ from benchmarks.measure.probe import (  # first: it sets a variable for torch
     fit_flops,
     peak_bytes,
     predict_flops,
+    scaled,
     shortened,
 )
 from benchmarks.prepare import Prepared
@@ -90,8 +92,7 @@ def costs_of(
         report: (turns done, turns in all).
         joules: reads what the device has used so far, see `benchmarks.measure.energy`; None: energy is not measured.
     """
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.deterministic = True
+    settle(threads)
     where = torch.device(device)
     clock, stack = Clock(where), Stack.now()
     specs = distinct([parse("map"), *methods])
@@ -149,16 +150,20 @@ class _Turns:
         return ("s",) if self.joules is None else ("s", "j")
 
     def repeat(self, subject: _Subject) -> None:
-        """Have ``subject`` predict so often that its time can be told."""
+        """Have ``subject`` predict so often that its time can be told.
+
+        The first prediction is not looked at: on a GPU it loads libraries, a hundred times as long as those after it.
+        """
         shortest = SHORTEST if self.joules is None else SHORTEST_METERED
-        once = self.predict(subject).seconds * self.asked.num_examples
-        subject.repeats = max(1, math.ceil(shortest / once))
+        self.predict(subject)
+        while (taken := self.predict(subject).seconds * subject.repeats * self.asked.num_examples) < shortest:
+            subject.repeats = math.ceil(subject.repeats * max(1.1, shortest / taken))
 
     def fit(self, subject: _Subject) -> Spent:
         """Of the whole recipe."""
 
         def block(steps: int) -> Spent:
-            return self._spent(lambda: subject.method.fit(shortened(subject.problem, steps)))
+            return self._spent(lambda: subject.method.fit(scaled(subject.problem, steps / self.total)))
 
         blocks = [block(steps) for steps in self.lengths]
         return Spent(*(_whole(amounts, self.lengths, self.total) for amounts in zip(*blocks, strict=True)))
@@ -248,11 +253,14 @@ def _round(
 
 
 def _whole(amounts: Sequence[float], lengths: Sequence[int], total: int) -> float:
-    """Seconds or joules of ``total`` steps, from those of one or two lengths."""
+    """Seconds or joules of ``total`` steps, from those of one or two lengths; never less than a part of them took.
+
+    On a busy machine the shorter fit can take longer, and a line through both would end below zero.
+    """
     if len(lengths) == 1:
         return amounts[0]
     (short, long), (first, second) = lengths, amounts
-    return first + (second - first) / (long - short) * (total - short)
+    return max(first, second, first + (second - first) / (long - short) * (total - short))
 
 
 def _outputs(predictor: Predictor, x: torch.Tensor) -> torch.Tensor:

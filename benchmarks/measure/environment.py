@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import subprocess
+import tomllib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 OURS = ("ivi", "baselines", "benchmarks", "leaderboard")
 DECIDING = ("ivi", "baselines", "benchmarks/data", "benchmarks/models", "benchmarks/measure", "benchmarks/problem.py")
 """Sources that decide what a run's numbers are; the rest plans, keeps, scores and shows."""
+SAME_NUMBERS = ROOT / "benchmarks" / "same_numbers.toml"
 NAMING = ("checks", "watch", "registry", "reading", "grammar", "loading", "spec", "names")
 """In baselines: how methods are found, named and examined, which changes no number."""
 PACKAGES = (
@@ -46,11 +48,27 @@ class Stack:
 
 
 def code_hash() -> str:
-    """SHA-256 of our own sources that decide numbers. A method's own file is left out: its identity has that."""
+    """SHA-256 of our own sources that decide numbers, or of older ones that were shown to give the same numbers.
+
+    A method's own file is left out: its identity has that.
+    """
+    own = own_hash()
+    return _same_numbers().get(own, own)
+
+
+def own_hash() -> str:
+    """The same of the sources as they are here, whatever older ones give."""
     own = {method.source.resolve() for method in known_methods().values() if method.name != "map"}
     naming = {path.resolve() for name in NAMING for path in (ROOT / "baselines").glob(f"{name}*/**/*.py")}
     naming |= {(ROOT / "baselines" / f"{name}.py").resolve() for name in NAMING}
     return sources_hash(DECIDING, own | naming)
+
+
+@cache
+def _same_numbers() -> dict[str, str]:
+    """Hash of sources -> that of older ones that give the same numbers."""
+    with SAME_NUMBERS.open("rb") as file:
+        return {one["now"]: one["as"] for one in tomllib.load(file).get("code", [])}
 
 
 def sources_hash(places: Iterable[str], without: Collection[Path] = ()) -> str:

@@ -16,6 +16,7 @@ from baselines.protocol import Method, Predictor, Problem, Unsupported, key_of, 
 from baselines.recipe import Recipe
 from baselines.spec import spec_of
 from baselines.train import Diverged
+from benchmarks.measure.arithmetic import settle
 from benchmarks.measure.audit import audit, count_parameters, loaded, state_bytes
 from benchmarks.measure.clock import Clock
 from benchmarks.measure.environment import code_hash
@@ -53,8 +54,7 @@ def uses(channel: Channel, job: UsesJob) -> None:
 
 def guarded(channel: Channel, setting: Setting, work: Callable[[], None]) -> None:
     """Do ``work`` as ``setting`` says; whatever it raises is sent as a failure."""
-    torch.set_num_threads(setting.threads)
-    torch.backends.cudnn.deterministic = True
+    settle(setting.threads)
     try:
         if code_hash() != setting.code:
             raise OtherCode("the code here is not the code that this suite was started with: start it again")

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from baselines.ranks import joined
+from benchmarks.measure.arithmetic import settle
 from benchmarks.measure.jobs import FitJob
 
 
@@ -39,7 +40,7 @@ def followers(job: FitJob, fit: Callable[[FitJob], None]) -> Iterator[Callable[[
 
 
 def _rank(job: FitJob, rank: int, meeting: Path, fit: Callable[[FitJob], None]) -> None:
-    torch.set_num_threads(job.setting.threads)
+    settle(job.setting.threads)
     with _joined(job, rank, meeting):
         fit(replace(job, setting=replace(job.setting, device=job.ranks[rank])))
 

@@ -16,7 +16,8 @@ from torch.overrides import TorchFunctionMode
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.protocol import BatchSource, Method, Predictor, Problem
+from baselines.protocol import BatchSource, Method, Predictor, Problem, key_of
+from baselines.recipe import Recipe
 from ivi.layers import RandomLayer
 
 DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
@@ -65,12 +66,76 @@ def probe(method: Method, problem: Problem, predictor: Predictor, x: Tensor) -> 
 
 
 def fit_flops(method: Method, problem: Problem) -> int:
-    """Operations of fitting ``method`` by the whole recipe, extrapolated; see `probe`."""
-    sizes = ((1, 1), (2, 1), (2, 2))
-    one, step, batch = (_flops(lambda s=s, b=b: method.fit(shortened(problem, s, b))) for s, b in sizes)
-    examples, size = problem.train.num_examples, min(problem.recipe.batch_size, problem.train.num_examples)
-    steps = problem.recipe.steps(examples)
-    return round(one + (steps - 1) * (step - one) + (examples - size) / size * (batch - step))
+    """Operations of fitting ``method`` by the whole recipe, extrapolated; see `probe`.
+
+    Fits that it asks for count by recipes of their own: SWAG goes on for 10 epochs from a MAP fit of the task's many.
+    """
+    return _Operations().of(method, problem)
+
+
+@dataclass
+class _Operations:
+    """Counts what a method does itself, and apart from it the fits that it asks for.
+
+    Attributes:
+        known: operations of whole fits, by method and recipe.
+        asked: those that were asked for in the fit that is looked at.
+        others: operations in it that were not its own.
+    """
+
+    known: dict[tuple[str, Recipe], int] = field(default_factory=dict)
+    asked: list[tuple[str, Recipe]] = field(default_factory=list)
+    others: int = 0
+
+    def of(self, method: Method, problem: Problem) -> int:
+        """Operations of the whole fit."""
+        sizes = ((1, 1), (2, 1), (2, 2))
+        one, step, batch = (self._own(method, problem, steps, batches) for steps, batches in sizes)
+        asked = sum(self.known[key] for key in self.asked)
+        examples, size = problem.train.num_examples, min(problem.recipe.batch_size, problem.train.num_examples)
+        steps = problem.recipe.steps(examples)
+        return asked + round(one + (steps - 1) * (step - one) + (examples - size) / size * (batch - step))
+
+    def _own(self, method: Method, problem: Problem, steps: int, batches: int) -> int:
+        self.asked, self.others = [], 0
+        small = asking(shortened(problem, steps, batches), problem, self._fit)
+        return _flops(lambda: method.fit(small)) - self.others
+
+    def _fit(self, method: Method, whole: Problem) -> Predictor:
+        """A short fit in place of the one that is asked for, whose operations are counted by the way."""
+        key, asked, others, made = (key_of(method), whole.recipe), self.asked, self.others, []
+
+        def look() -> None:
+            if key not in self.known:
+                self.known[key] = self.of(method, whole)
+            made.append(method.fit(asking(shortened(whole, 1, 1), whole, self._fit)))
+
+        spent = _flops(look)
+        self.asked, self.others = [*asked, key], others + spent
+        return made[0]
+
+
+def asking(small: Problem, whole: Problem, fit: Callable[[Method, Problem], Predictor]) -> Problem:
+    """``small``, whose fits of other methods are ``fit`` (method, the problem that it would have on ``whole``).
+
+    A method that changes the problem itself before it asks (recipe, data or network) is given what it asks for.
+    """
+
+    def fitter(method: Method, own: Problem) -> Predictor:
+        plain = small.of(method)
+        if (own.recipe, own.train, own.make_model) != (plain.recipe, plain.train, plain.make_model):
+            return whole.fitter(method, own)
+        return fit(method, replace(whole.of(method), seeds=own.seeds))
+
+    return replace(small, fitter=fitter)
+
+
+def scaled(problem: Problem, part: float) -> Problem:
+    """``problem`` with ``part`` of the steps of its recipe, and of that of each fit of another method on it."""
+    if part == 1:
+        return problem
+    steps = max(1, round(part * problem.recipe.steps(problem.train.num_examples)))
+    return asking(shortened(problem, steps), problem, lambda method, whole: problem.fitter(method, scaled(whole, part)))
 
 
 def predict_flops(predictor: Predictor, x: Tensor) -> int:

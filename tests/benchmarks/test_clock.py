@@ -35,6 +35,29 @@ def test_what_happens_outside_of_a_block_is_not_charged_to_it():
     assert second.steps == 1 and second.peak_memory < 50e6
 
 
+class Twice(torch.optim.SGD):
+    """Steps another optimizer within its own step, as sharpness-aware minimization does."""
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, lr)
+        self.inner = torch.optim.SGD(parameters, lr)
+
+    def step(self, closure=None):
+        self.inner.step()
+        return super().step(closure)
+
+
+def test_a_step_within_a_step_is_part_of_it():
+    parameter = torch.nn.Parameter(torch.ones(1))
+    optimizer, clock = Twice([parameter], 0.1), Clock(CPU)
+    with clock() as reading:
+        for _ in range(3):
+            parameter.grad = torch.ones(1)
+            optimizer.step()
+        step(2)
+    assert reading.steps == 5
+
+
 def test_a_block_that_fails_is_measured_and_counts_no_further():
     clock = Clock(CPU)
     try:
