@@ -75,4 +75,4 @@ def test_readme_has_the_commands_that_ci_runs():
 def test_the_published_records_are_small_enough_for_a_repository():
     sizes = {path: path.stat().st_size for path in (ROOT / "leaderboard").rglob("*") if path.is_file()}
     predictions = sum(size for path, size in sizes.items() if path.suffix == ".safetensors")
-    assert predictions < 60 * 2**20 and sum(sizes.values()) - predictions < 30 * 2**20
+    assert predictions < 60 * 2**20 and sum(sizes.values()) - predictions < 48 * 2**20
