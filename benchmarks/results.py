@@ -51,8 +51,9 @@ def is_stale(record: Record, stack: Stack) -> bool:
 
 def planned(suite: str, description: str, runs: Sequence[Run]) -> Plan:
     """The plan that lies beside the records, so that they are read without the suite."""
+    names = {label: row_name(label) for label in {run.method.label for run in runs}}
     members = [
-        planned_run(run.identity, row_name(run.method.label), is_base(run.identity.method, not run.method.parameters))
+        planned_run(run.identity, names[run.method.label], is_base(run.identity.method, not run.method.parameters))
         for run in runs
     ]
     return Plan(suite=suite, description=description, runs=tuple(members))

@@ -111,7 +111,7 @@ def run(
     with _interrupted(chosen, out):
         options = {"workers": jobs, "redo": redo, "limit": 60 * limit, "keep_models": keep_models}
         make_runs(chosen.runs, out, console, on=where, plan=chosen.plan(out), **options)
-    labels = ",".join(dict.fromkeys(row_name(one.method.label) for one in chosen.runs))
+    labels = ",".join(map(row_name, dict.fromkeys(one.method.label for one in chosen.runs)))
     show_suite(out, chosen.suite.name, None if methods is None else labels, seeds)
     _, failed = _ended(chosen, out)
     if failed:

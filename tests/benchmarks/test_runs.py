@@ -11,6 +11,7 @@ from builders import sha
 from commands import ROOT
 
 from baselines.spec import parse
+from benchmarks import results
 from benchmarks.commands.options import chosen_runs
 from benchmarks.prepare import Manifest, Prepared, prepare
 from benchmarks.results import planned
@@ -156,6 +157,13 @@ def test_map_comes_before_what_builds_on_it():
 def test_a_variant_and_what_it_is_short_for_are_one_run():
     suite = load_suite("quick").model_copy(update={"methods": ("implicit_vi_shared", "implicit_vi(noise=shared)")})
     assert len(runs_of(suite, {"mnist5k-lenet5": (TASK, DATA)}, "cpu")) == len(suite.seeds)
+
+
+def test_a_plan_of_many_seeds_reads_the_name_of_each_method_once(monkeypatch):
+    read, plain = [], results.row_name
+    monkeypatch.setattr(results, "row_name", lambda label: read.append(label) or plain(label))
+    plan = planned("many", "", [run_of(seed=seed) for seed in range(500)])
+    assert len(plan.runs) == 500 and len(read) == 1
 
 
 def test_a_planned_row_has_the_names_of_variants_within_it():

@@ -21,7 +21,7 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scenario import BAD, HERE, LOOK, PATIENCE, ROOT, RUNS, Chaos, below, good, is_leader, line_of, say
+from scenario import BAD, HERE, LOOK, MARK, PATIENCE, ROOT, RUNS, Chaos, below, good, is_leader, line_of, say
 
 NO_LINKS = """
 import errno, fcntl, os
@@ -206,7 +206,9 @@ def ray_turn(chaos, turn, driver, place):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         chaos.kills["node"] += 1
-        subprocess.run([HERE / "ray.sh", "again", place, name], check=True, timeout=PATIENCE, env=chaos.environment)
+        # A node is the cluster's and goes down with it: with the suite's mark it would be counted as left over.
+        surroundings = {key: value for key, value in chaos.environment.items() if key != MARK}
+        subprocess.run([HERE / "ray.sh", "again", place, name], check=True, timeout=PATIENCE, env=surroundings)
     elif turn == "driver":
         driver = replaced(chaos, driver)
     else:

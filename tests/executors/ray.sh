@@ -5,7 +5,8 @@ set -eu
 what=$1 folder=$2
 port=${RAY_TEST_PORT:-6479}
 # Workers would stand back behind all others. Ports of a node's parts are named: for one that it may choose, a node waits 15 s and then gives up.
-export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=${RAY_worker_niceness:-0} RAY_raylet_start_wait_time_s=${RAY_raylet_start_wait_time_s:-90}
+# Where Ray has once left a token in the home folder, a head asks for it, and nodes that join it do not bring it by themselves.
+export RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=${RAY_worker_niceness:-0} RAY_raylet_start_wait_time_s=${RAY_raylet_start_wait_time_s:-90}
 
 node() { # NAME ARGUMENTS...: one node with one core, which ends with the process whose number is in NAME.pid
     name=$1
