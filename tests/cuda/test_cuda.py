@@ -70,18 +70,13 @@ def test_a_network_in_bfloat16_is_trained_and_its_state_is_in_single_precision(n
     assert kinds == {torch.float32}
 
 
-def test_divergences_under_autocast_are_those_of_the_cpu(make_net):
-    here = make_net()
+def test_divergences_under_autocast_are_those_of_the_cpu():
+    here = variationalize(problems.Conv(4), example=torch.zeros(1, 1, 8, 8))
     there = copy.deepcopy(here).to(CUDA)
     start, start_there = prior(here, 0.3), prior(there, 0.3)
     with torch.autocast("cuda", torch.bfloat16):
         found = [kl(there, start_there).item(), wasserstein2(there, start_there).item()]
     assert found == pytest.approx([kl(here, start).item(), wasserstein2(here, start).item()], rel=1e-4)
-
-
-@pytest.fixture
-def make_net():
-    return lambda: variationalize(problems.Conv(4), example=torch.zeros(1, 1, 8, 8))
 
 
 def test_the_clock_waits_for_the_device():
@@ -111,7 +106,7 @@ def test_memory_is_that_of_tensors_at_the_peak_and_repeats():
 def test_work_costs_energy():
     joules = energy_counter("cuda")
     assert joules is not None
-    a, clock, used = torch.randn(8192, 8192, device=CUDA), Clock(CUDA), []
+    a, clock = torch.randn(8192, 8192, device=CUDA), Clock(CUDA)
     start, before = clock.now(), joules()
     while clock.now() - start < 1:
         a @ a
