@@ -227,6 +227,7 @@ def test_the_installed_command_is_this_program():
         (["run", "quick", "--limit", "0"], "--limit must be more than 0 minutes, not 0"),
         (["run", "quick", "--limit", "nan"], "--limit must be more than 0 minutes, not nan"),
         (["run", "quick", "--device", "cdua"], "unknown device 'cdua': did you mean 'cuda'?"),
+        (["check", "map", "--device", "cdua"], "unknown device 'cdua': did you mean 'cuda'?"),
         (["run", "digits-mlp", "--out", "/dev/null/results"], "cannot write to /dev/null/results: Not a directory"),
         (["run", "nowhere.toml"], "no such file: nowhere.toml"),
         (["table", "--out", "empty"], "no records in empty"),

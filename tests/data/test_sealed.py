@@ -15,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from baselines.names import UserError
 from benchmarks.data import Affine, DataError, Images, Rows, truth
 from benchmarks.data.examples import Examples
 from benchmarks.data.hashes import array_sha256
 from benchmarks.data.sealed import Damaged, read_fit, read_inputs, seal
 from benchmarks.data.truth import FIT, INPUTS, TRUTH, SetInfo, read_sets, read_target, read_truth
+from benchmarks.prepare import prepare
+from benchmarks.suite import load_task
 
 ROOT = Path(__file__).parents[2]
 IMAGE_AFFINE = Affine(torch.full((1, 3, 1, 1), 1 / 255), torch.zeros(1, 3, 1, 1))
@@ -233,6 +236,13 @@ def test_sealing_holds_little_more_than_one_set_in_memory(tmp_path):
 
 def hashes(examples: Examples) -> tuple[str, str | None]:
     return examples.inputs_sha256, examples.labels_sha256
+
+
+def test_a_cache_that_cannot_be_written_to_is_named_with_what_to_do(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("IVI_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="/file/tasks: Not a directory; name another folder in IVI_CACHE"):
+        prepare(load_task("digits-mlp"))
 
 
 PREPARE = """
