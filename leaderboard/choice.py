@@ -28,7 +28,8 @@ class Choice(NamedTuple):
         """The rows with one left of each family, which says what it was chosen from; rows of no family stay.
 
         A member that is not ranked, or whose ``by`` is not finite, cannot be chosen: a rate at which a seed diverged is
-        no rate to use. A family of which no member can be chosen stays whole.
+        no rate to use. Where no member is ranked, and all that have their seeds are not for one reason (a method from a
+        file), these are chosen among, and the row stays unranked. A family of which no member can be chosen stays whole.
         """
         families: dict[str, list[Group]] = {}
         for group in groups:
@@ -43,7 +44,10 @@ class Choice(NamedTuple):
 
     def _chosen(self, family: Sequence[Group]) -> list[Group]:
         means = {id(group): self._mean(group) for group in family}
-        fit = [group for group in family if not group.reason and math.isfinite(means[id(group)])]
+        whole = [group for group in family if group.state != "seeds"]
+        is_of_one_kind = len({group.reason for group in whole}) == 1
+        usable = whole if is_of_one_kind else [group for group in whole if not group.reason]
+        fit = [group for group in usable if math.isfinite(means[id(group)])]
         if len(family) < 2 or not fit:
             return list(family)
         sign = -1 if self.by.better == "higher" else 1

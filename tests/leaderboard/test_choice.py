@@ -1,5 +1,7 @@
 """A grid of one hyperparameter becomes a row per method, chosen on validation data and said to be."""
 
+from dataclasses import replace
+
 import pytest
 from builders import result, results
 
@@ -57,6 +59,19 @@ def test_a_row_with_a_failed_seed_is_no_choice():
     rows = grid("a", {0.01: (0.8, 0.8), 0.02: (0.9, 0.9)})
     short = [one for one in rows if not (one.label == "a(lr=0.02)" and one.seed == 2)]
     assert names(chosen(short)) == ["a(lr=0.01)"]
+
+
+def test_of_a_method_from_a_file_one_row_is_left_and_stays_unranked():
+    grown = grid("a", {0.01: (0.8, 0.8), 0.02: (0.9, 0.9), 0.05: (0.85, 0.8)})
+    diverged = [one for one in grid("a", {0.1: (0.95, 0.9)}) if one.seed != 1]
+    rows = chosen([replace(one, doubt="the method was loaded from a file") for one in [*grown, *diverged]])
+    (row,) = [row for row in rows if row.method != "map"]
+    assert row.method == "a(lr=0.02)" and row.reason == "the method was loaded from a file"
+
+
+def test_unranked_rows_that_all_lack_a_seed_are_no_choice():
+    rows = grid("a", {0.01: (0.8, 0.8), 0.02: (0.9, 0.9)})
+    assert names(chosen([one for one in rows if one.seed != 2])) == ["a(lr=0.01)", "a(lr=0.02)"]
 
 
 @pytest.mark.parametrize("validation", [float("nan"), float("inf")])
