@@ -26,8 +26,8 @@ class ImplicitVI:
         noise: one weight draw per step for the whole batch (``shared``, the paper), z for one half of the batch and -z
             for the other (``antithetic``), or one draw per example.
         scale: std of the prior, where q starts, in units of ``unit``; with ``published`` take 1.
-        unit: the std of each layer's own initial weights (``own``), fan_in^-1/2, or ``published``: as in the authors'
-            code, where the random layers' means are drawn anew with the std of the prior.
+        unit: the std of each layer's own initial weights (``own``), fan_in^-1/2, or ``published``: the authors', which
+            means of random layers have as well, drawn anew unless maximal update has given it to them.
         draws: weight draws to predict with.
         head_draws: draws of the last layer for each of them, which cost next to nothing.
         w2_weight: weight of an explicit regularizer for comparison, the squared 2-Wasserstein distance to the prior,
@@ -47,15 +47,21 @@ class ImplicitVI:
 
     def predictor(self, problem: Problem) -> VariationalPredictor:
         """An untrained network whose distribution is the prior."""
+        model, noise = problem.new_model(), noise_generator(problem, "covariance")
+        is_scaled = self.unit == "published" and problem.recipe.parametrization == "maximal_update"
+        means = {name: one.clone() for name, one in model.state_dict().items()} if is_scaled else {}
         net = ivi.variationalize(
-            problem.new_model(),
+            model,
             ivi.LowRank(self.rank, scale=self.scale),
             layers=self.layers,
             noise=self.noise,
             example=problem.example,
-            generator=noise_generator(problem, "covariance"),
+            generator=noise,
             unit=self.unit,
         )
+        if is_scaled:
+            ivi.initialize_(net, ivi.MaximalUpdate(), noise, problem.example)
+            net.load_state_dict(means, strict=False)
         return VariationalPredictor(net.eval(), problem, self.draws, self.head_draws)
 
     def fit(self, problem: Problem) -> VariationalPredictor:

@@ -1,7 +1,8 @@
 """Which methods there are, and what their hyperparameters are: read from their source, without importing anything.
 
 A method is found by name among the entry points of group ``ivi.baselines``, or in a file (``path/to/file.py:Class``).
-`variants.toml` names method specs that deserve a name of their own.
+`variants.toml` names method specs that deserve a name of their own, `same_numbers.toml` sources that were changed and
+give the numbers of older ones.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class MethodClass:
         package: distribution that brought it, and its version; None for a file.
         summary: first line of its docstring.
         source: its file.
-        source_sha256: hash of its file; of the hashes of all files, where it inherits from classes of others.
+        source_sha256: hash of its file, or of an older one that gives the same numbers; of the hashes of all files,
+            where it inherits from classes of others.
         files: the files that ``source_sha256`` is made of.
         hyperparameters: its fields, inherited ones included.
     """
@@ -116,6 +118,13 @@ def variants() -> dict[str, str]:
     return tomllib.loads((Path(__file__).parent / "variants.toml").read_text())
 
 
+@cache
+def _same_numbers() -> dict[str, str]:
+    """Hash of a method's source -> that of an older one that gives the same numbers."""
+    declared = tomllib.loads((Path(__file__).parent / "same_numbers.toml").read_text())
+    return {one["now"]: one["as"] for one in declared.get("method", [])}
+
+
 def find(name: str) -> MethodClass:
     """The method called ``name`` or ``package/name``, or the class in a file for ``path/to/file.py:Class``.
 
@@ -181,6 +190,7 @@ def _described(
     hashes = list(dict.fromkeys(one.source.sha256 for one in classes))
     whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     paths = tuple(files[one] for one in hashes)
+    whole = _same_numbers().get(whole, whole) if package == PACKAGE else whole
     summary = one_line((ast.get_docstring(cls.node) or "").strip().partition("\n")[0])
     return MethodClass(name, target, package, version, summary, cls.source.path, whole, paths, fields)
 

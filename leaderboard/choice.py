@@ -29,7 +29,7 @@ class Choice(NamedTuple):
 
         A member that is not ranked, or whose ``by`` is not finite, cannot be chosen: a rate at which a seed diverged is
         no rate to use. Where no member is ranked, and all that have their seeds are not for one reason (a method from a
-        file), these are chosen among, and the row stays unranked. A family of which no member can be chosen stays whole.
+        file), these are chosen among, and the row stays unranked. A family without a member to choose stays whole.
         """
         families: dict[str, list[Group]] = {}
         for group in groups:

@@ -74,6 +74,17 @@ def test_from_the_same_start_and_noise_both_end_at_the_same_weights(problem):
         torch.testing.assert_close(net.state_dict()[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_both_start_from_weights_and_noise_of_one_size(problem):
+    pytest.importorskip("inferno")
+    ours, theirs = replace(OURS, rank=400), Inferno(rank=400)
+    net = ours.predictor(problem).net
+    of_theirs = copied(theirs.predictor(problem).net, net)
+    for name, value in net.state_dict().items():
+        if value.numel() > 500:  # of fewer numbers the size says little
+            sizes = [one.square().mean().sqrt().item() for one in (value, of_theirs[name])]
+            assert sizes[0] == pytest.approx(sizes[1], rel=0.15), name
+
+
 def test_a_state_says_all_that_it_predicts_with(problem):
     pytest.importorskip("inferno")
     method = Inferno(rank=4, draws=5)

@@ -73,6 +73,20 @@ def test_the_published_form_draws_the_means_of_random_layers_anew(unit):
     assert unit == "own" or std == pytest.approx(net.fc.in_features**-0.5, rel=0.1)
 
 
+def test_under_maximal_update_the_published_form_keeps_the_means_and_has_its_std():
+    given = problem(network="conv", parametrization="maximal_update")
+    method = ImplicitVI(rank=400, scale=1.0, unit="published", noise="shared")
+    net, plain = method.predictor(given).net, given.new_model()
+    for name, value in plain.state_dict().items():
+        assert torch.equal(net.state_dict()[name], value), name
+    inputs = {"conv1": net.conv1.weight[0].numel() ** -0.5, "fc": 1 / net.fc.in_features}
+    for layer, std in inputs.items():
+        factors = net.get_submodule(layer).factors
+        for name, expected in (("weight_factor", std), ("bias_factor", 1.0)):  # [rank, numbers]
+            marginal = factors[name].square().sum(0).mean().sqrt().item()
+            assert marginal == pytest.approx(expected, rel=0.1), (layer, name)
+
+
 def test_a_larger_scale_starts_from_a_wider_prior():
     narrow, wide = (ImplicitVI(scale=scale).predictor(problem()).net for scale in (0.1, 1.0))
     for name, p in narrow.named_parameters():

@@ -1,13 +1,18 @@
 """Code that was changed where numbers are decided, and gives the same: its records stand beside the older code's."""
 
+import hashlib
 import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
+import pytest
 import torch
 from threadpoolctl import threadpool_info
 
+import baselines
+from baselines import registry
 from benchmarks.measure import environment
 from benchmarks.measure.arithmetic import settle
 from benchmarks.measure.environment import SAME_NUMBERS, code_hash, own_hash
@@ -15,16 +20,27 @@ from benchmarks.measure.environment import SAME_NUMBERS, code_hash, own_hash
 HASH = re.compile("[0-9a-f]{64}")
 
 
-def declared():
-    return tomllib.loads(SAME_NUMBERS.read_text()).get("code", [])
+METHODS = Path(baselines.__file__).parent / "same_numbers.toml"
 
 
-def test_every_declaration_names_two_codes_and_what_showed_it():
-    for one in declared():
+@pytest.mark.parametrize(("file", "kind"), [(SAME_NUMBERS, "code"), (METHODS, "method")])
+def test_every_declaration_names_two_codes_and_what_showed_it(file, kind):
+    declared = tomllib.loads(file.read_text())
+    assert set(declared) == {kind}
+    for one in declared[kind]:
         assert HASH.fullmatch(one["now"]) and HASH.fullmatch(one["as"]) and one["now"] != one["as"]
         assert len(one["changed"]) > 20 and len(one["shown"]) > 20
-    assert len({one["now"] for one in declared()}) == len(declared())
-    assert not {one["now"] for one in declared()} & {one["as"] for one in declared()}, "a chain: name the first"
+    now, older = ([one[key] for one in declared[kind]] for key in ("now", "as"))
+    assert len(set(now)) == len(now)
+    assert not set(now) & set(older), "a chain: name the first"
+
+
+def test_the_declared_file_of_a_method_is_the_one_that_is_here():
+    """An edit after the declaration makes another method, and the declaration is of nothing any more."""
+    for one in tomllib.loads(METHODS.read_text())["method"]:
+        method = registry.known_methods()[one["name"]]
+        assert hashlib.sha256(method.source.read_bytes()).hexdigest() == one["now"]
+        assert method.source_sha256 == one["as"]
 
 
 def test_a_code_that_gives_the_numbers_of_another_is_called_by_its_name(tmp_path, monkeypatch):
