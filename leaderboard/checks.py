@@ -18,7 +18,7 @@ from leaderboard.predictions import AnyPredictions, Categorical, load_prediction
 from leaderboard.record import PredictionsInfo, Record
 from leaderboard.scores import Scores, ScoresError, read_scores, scores_path
 from leaderboard.scoring import score
-from leaderboard.shelf import PREDICTIONS, Finding, beside
+from leaderboard.shelf import PREDICTIONS, Finding, above, beside
 from leaderboard.store import path_of
 
 LEFT_OUT = "left_out.txt"
@@ -247,8 +247,8 @@ def _is_newer(key: str) -> bool:
 
 
 def _patterns(folder: Path) -> list[tuple[Path, str]]:
-    """The patterns of `LEFT_OUT` in ``folder`` or in one above it, each with the folder it counts from."""
-    for where in (folder.absolute(), *folder.absolute().parents):
+    """The patterns of `LEFT_OUT` in ``folder`` or in one of those `above` it, each with the folder it counts from."""
+    for where in above(folder / LEFT_OUT):
         file = where / LEFT_OUT
         if file.is_file():
             lines = (line.partition("#")[0].strip() for line in file.read_text().splitlines())

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from leaderboard import past
 from leaderboard.record import PredictionsInfo, Record
-from leaderboard.shelf import PREDICTIONS, beside, read_all
+from leaderboard.shelf import PREDICTIONS, above, beside, read_all
 
 ADDRESS = "predictions.toml"
 """A file whose ``address`` says where predictions of records below its folder lie, ``{sha256}`` in the place of theirs:
@@ -44,7 +44,7 @@ def place_of(path: Path, predictions: PredictionsInfo) -> Place:
     """Where the predictions of the record at ``path`` lie: at its own URL, or where `ADDRESS` above it says."""
     if predictions.url is not None:
         return Place(predictions.url)
-    for folder in path.absolute().parents:
+    for folder in above(path):
         file = folder / ADDRESS
         if file.is_file():
             try:

@@ -7,7 +7,7 @@ import gc
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from leaderboard.record import SCHEMA, Record, RecordError
 PREDICTIONS, SCORES, LOG = ".safetensors", ".scores.json", ".log"
 LARGEST = 16 * 2**20
 """Bytes of a JSON file that is read; a record has some ten thousand."""
+LEVELS = 4
+"""Folders that a record lies in, up to that of all suites: method, task, suite, records."""
 OTHERS = (SCORES, ".cost.json", ".plan.json")
 """JSON files of a folder of records that are no records."""
 _SCHEMA = re.compile(rb'\s*\{\s*"schema_version"\s*:\s*(\d{1,9})\s*[,}]')
@@ -242,6 +244,11 @@ def json_files(folder: str) -> Iterator[os.DirEntry[str]]:
                         inner.append(entry.path)
         except OSError:  # a folder that nobody may list, or that has gone
             continue
+
+
+def above(path: Path) -> Sequence[Path]:
+    """The folders that may speak of the record at ``path``, nearest first: what lies further up is not of the board."""
+    return path.absolute().parents[:LEVELS]
 
 
 def beside(path: Path, suffix: str) -> Path:

@@ -7,7 +7,7 @@ import pytest
 from builders import kept, predictions
 
 from leaderboard.elsewhere import ADDRESS, HISTORY, move
-from leaderboard.shelf import PREDICTIONS, beside, read_all
+from leaderboard.shelf import PREDICTIONS, above, beside, read_all
 from leaderboard.verify import verify
 
 
@@ -81,6 +81,17 @@ def test_an_address_that_is_none_is_named_with_the_line_that_would_be_right(boar
 def test_without_an_address_they_are_missing(board):
     (board / ADDRESS).unlink()
     assert {one.kind for one in verify(board).findings} == {"missing"}
+
+
+def test_files_above_a_board_do_not_speak_of_it(tmp_path):
+    """A stray file in a folder that others write to would hide that predictions are missing."""
+    far = tmp_path / "tmp"
+    path = kept(far / "a" / "b" / "records", "map", 0, sets=sets(0))
+    beside(path, PREDICTIONS).unlink()
+    for folder, spoken in ((far, {"missing"}), (far / "a" / "b", set())):
+        (folder / ADDRESS).write_text(f'address = "{HISTORY}"\n')
+        assert {one.kind for one in verify(far / "a" / "b" / "records").findings} == spoken
+    assert [one.name for one in above(path)] == ["map", "task", "records", "b"]
 
 
 def test_only_the_predictions_that_a_record_names_are_moved(tmp_path):
