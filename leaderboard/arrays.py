@@ -22,7 +22,7 @@ def checked(log_probs: np.ndarray, labels: np.ndarray | None = None) -> tuple[np
         raise ValueError(f"log_probs has shape {log_probs.shape}: need [N >= 1, C >= 2]")
     if not np.issubdtype(log_probs.dtype, np.floating):
         raise ValueError(f"log_probs is {log_probs.dtype}: need floating-point numbers")
-    with np.errstate(over="ignore"):  # logits in place of log_probs: their sum is refused below
+    with np.errstate(over="ignore", invalid="ignore"):  # logits, and NaN of a kind that signals: both are refused below
         sums = by_rows(
             lambda rows: np.einsum("nc->n", np.exp(rows)), log_probs, np.promote_types(log_probs.dtype, "f4")
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from leaderboard.columns import Column
 from leaderboard.cost import CostRecord, OldCostRecord, cost_of, ratios
-from leaderboard.predictions import load_predictions
+from leaderboard.elsewhere import at_hand
 from leaderboard.results import Result
 from leaderboard.rows import Group, comparable
 from leaderboard.scoring import PER_ITEM, per_item
@@ -154,10 +154,11 @@ def _costs(
 def _items(column: Column, first: Sequence[Result], second: Sequence[Result]) -> tuple[Interval | None, str]:
     if column.place is None or column.place[1] not in PER_ITEM:
         return None, f"{column.key} is not a mean over test items, so there is no interval over them."
-    if not all(result.predictions.is_file() for result in (*first, *second)):
-        return None, "Predictions are not in this folder, so there is no interval over test items."
     name, metric = column.place
-    a, b = (np.stack([_per_item(result, name, metric) for result in side]) for side in (first, second))
+    found = [[_per_item(result, name, metric) for result in side] for side in (first, second)]
+    if any(one is None for side in found for one in side):
+        return None, "Predictions are not in this folder, so there is no interval over test items."
+    a, b = (np.stack([one for one in side if one is not None]) for side in found)
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return None, f"The {metric} of an item is infinite, so there is no interval over test items."
     interval = item_interval(a, b)
@@ -169,11 +170,16 @@ def _items(column: Column, first: Sequence[Result], second: Sequence[Result]) ->
     return interval, sentence
 
 
-def _per_item(result: Result, name: str, metric: str) -> np.ndarray:
+def _per_item(result: Result, name: str, metric: str) -> np.ndarray | None:
     """[N]: the metric of each item of a set; of ``shift/3``, its mean over the corruptions of that item."""
-    sets = load_predictions(result.predictions)
     kind, _, severity = name.partition("/")
-    same = [key for key in sets if key == name or (key.startswith(f"{kind}/") and key.split("/")[2:] == [severity])]
-    if not same:
+
+    def is_of_it(key: str) -> bool:
+        return key == name or (key.startswith(f"{kind}/") and key.split("/")[2:] == [severity])
+
+    sets = at_hand(result.path, is_of_it)
+    if sets is None:
+        return None
+    if not sets:
         raise ValueError(f"{result.predictions}: no predictions of {name}")
-    return np.mean([per_item(metric, sets[key]) for key in same], axis=0)
+    return np.mean([per_item(metric, one) for one in sets.values()], axis=0)

@@ -11,12 +11,14 @@ import os
 import shutil
 import sys
 import tomllib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from leaderboard import past
+from leaderboard.predictions import AnyPredictions, parse_predictions, read_bytes
 from leaderboard.record import PredictionsInfo, Record
-from leaderboard.shelf import PREDICTIONS, above, beside, read_all
+from leaderboard.shelf import PREDICTIONS, NoFile, above, beside, read, read_all
 
 ADDRESS = "predictions.toml"
 """A file whose ``address`` says where predictions of records below its folder lie, ``{sha256}`` in the place of theirs:
@@ -91,6 +93,50 @@ def fetch(address: str, predictions: PredictionsInfo, to: Path, path: Path) -> P
     part.write_bytes(content)
     part.replace(file)
     return file
+
+
+def at_hand(path: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, AnyPredictions] | None:
+    """The predictions of the record at ``path``, of many sets those alone whose names are ``wanted``.
+
+    They lie beside it or in the history of this clone; None: in neither, so that they would have to be fetched.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    content = bytes_at_hand(path)
+    return None if content is None else parse_predictions(content, str(beside(path, PREDICTIONS)), wanted)
+
+
+def all_at_hand(
+    paths: Iterable[Path], wanted: Callable[[str], bool] | None = None
+) -> list[dict[str, AnyPredictions]] | None:
+    """`at_hand` of each record; None if those of one are not."""
+    found = []
+    for path in paths:
+        sets = at_hand(path, wanted)
+        if sets is None:
+            return None
+        found.append(sets)
+    return found
+
+
+def bytes_at_hand(path: Path) -> bytes | None:
+    """The file that `at_hand` reads."""
+    file = beside(path, PREDICTIONS)
+    if file.is_file():
+        return read_bytes(file)
+    try:
+        record = read(path)
+    except NoFile:
+        return None
+    if not isinstance(record, Record) or record.predictions is None:
+        return None
+    if place_of(path, record.predictions).address != HISTORY:
+        return None
+    try:
+        return past.read(file, record.predictions.sha256, record.predictions.bytes)
+    except past.NotInClone:
+        return None
 
 
 def _opened(address: str) -> Any:

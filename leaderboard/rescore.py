@@ -1,4 +1,4 @@
-"""Scores that are missing, old or of other predictions, made anew from the predictions that lie beside the records."""
+"""Scores that are missing, old or of other predictions, made anew from the predictions that are at hand."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from leaderboard.elsewhere import bytes_at_hand
 from leaderboard.record import Record
-from leaderboard.scores import ScoresError, read_scores, score_file, write_scores
+from leaderboard.scores import ScoresError, read_scores, score_bytes, write_scores
 from leaderboard.shelf import PREDICTIONS, Finding, beside, read_all
 
 
@@ -52,11 +53,12 @@ def is_scored(path: Path, record: Record) -> bool:
 
 def _score(path: Path, record: Record, done: Rescored) -> None:
     file = beside(path, PREDICTIONS)
-    if not file.is_file():
-        done.absent.append(path)
-        return
     try:
-        scores = score_file(file)
+        data = bytes_at_hand(path)
+        if data is None:
+            done.absent.append(path)
+            return
+        scores = score_bytes(data, str(file))
     except (ValueError, OSError) as error:
         done.findings.append(Finding(file, "damaged", str(error).removeprefix(f"{file}: ")))
         return

@@ -145,7 +145,7 @@ def read(path: Path) -> Record | OldRecord:
     try:
         return parsed(read_bytes(str(path)))
     except RecordError as error:
-        raise RecordError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
 
 
 def read_bytes(path: str, most: int = LARGEST) -> bytes:

@@ -165,7 +165,7 @@ def score(
     folder: Annotated[Path, typer.Argument(help="Folder of records and predictions, or one in it.")] = RESULTS,
     everything: Annotated[bool, typer.Option("--all", help="Also scores that are as they should be.")] = False,
 ) -> None:
-    """Compute the scores that are missing, or older than our metrics, from the predictions beside the records."""
+    """Compute the scores that are missing, or older than our metrics, from the predictions that are here or in git."""
     from leaderboard.rescore import rescore
 
     _is_folder(folder)

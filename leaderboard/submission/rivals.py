@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from leaderboard.columns import Column, columns
+from leaderboard.elsewhere import at_hand
 from leaderboard.identity import array_sha256
 from leaderboard.plan import is_base
-from leaderboard.predictions import AnyPredictions, Categorical, load_predictions
+from leaderboard.predictions import AnyPredictions, Categorical
 from leaderboard.record import Record
 from leaderboard.results import Result, result_of, results_of
 from leaderboard.rows import groups_of
 from leaderboard.scores import Scores
-from leaderboard.shelf import PREDICTIONS, Shelf, beside, read_all
+from leaderboard.shelf import Shelf, read_all
 from leaderboard.statistics import detectable_difference
 from leaderboard.student import half_width
 from leaderboard.submission.case import Case, Entry
-from leaderboard.submission.findings import Finding, doubted
+from leaderboard.submission.findings import Finding, doubted, noted
 from leaderboard.submission.numbers import Metrics
 
 NEAR = 1e-4
@@ -89,10 +90,10 @@ class Published:
         """What `answers` gives of the test predictions of the run at ``path``, if they are here."""
         if path not in self._arrays:
             try:
-                found = load_predictions(beside(path, PREDICTIONS)).get("test")
+                found = at_hand(path, "test".__eq__) or {}
             except (OSError, ValueError):
-                found = None
-            self._arrays[path] = None if found is None else answers(found)
+                found = {}
+            self._arrays[path] = answers(found["test"]) if "test" in found else None
         return self._arrays[path]
 
 
@@ -122,11 +123,11 @@ def _copies(case: Case, published: Published) -> Iterator[Finding]:
     for task in case.seeds:
         there = sorted(case.counting.values(), key=lambda one: not one.is_map)
         mine = [(one, answers(one.sets["test"])) for one in there if _has_test(one, task)]
-        others: list[tuple[str, Record, np.ndarray]] = []
-        for path, record in published.everybodys(task):
-            found = published.answers(path)
-            if found is not None:
-                others.append((f"the published {record.label} seed {record.identity.seed}", record, found))
+        others, unseen = _published(task, published)
+        if unseen:
+            what = f"the test predictions of {unseen} published runs are not here: copies of those were not looked for"
+            mend = "in a clone with its history they are: git fetch --unshallow"
+            yield noted("copied", f"records/{task}", what, mend)
         for i, (entry, array) in enumerate(mine):
             beside_it = [(one.run, one.record, other) for one, other in mine[:i]]
             for name, record, other in (*beside_it, *others):
@@ -136,6 +137,18 @@ def _copies(case: Case, published: Published) -> Iterator[Finding]:
                     yield _copied(entry, name, record)
                     break
         yield from _equal_sets(task, case)
+
+
+def _published(task: str, published: Published) -> tuple[list[tuple[str, Record, np.ndarray]], int]:
+    """Every run of a task with its name and answers, and how many there are whose answers are not here."""
+    found, unseen = [], 0
+    for path, record in published.everybodys(task):
+        array = published.answers(path)
+        if array is None:
+            unseen += 1
+        else:
+            found.append((f"the published {record.label} seed {record.identity.seed}", record, array))
+    return found, unseen
 
 
 def _copied(entry: Entry, name: str, record: Record) -> Finding:

@@ -13,8 +13,9 @@ import pandas as pd
 from leaderboard import metrics
 from leaderboard.columns import columns
 from leaderboard.cost import CostRecord, OldCostRecord, cost_of, quartiles, ratios
+from leaderboard.elsewhere import all_at_hand
 from leaderboard.metrics import OOD_SCORES
-from leaderboard.predictions import AnyPredictions, Categorical, load_predictions
+from leaderboard.predictions import AnyPredictions, Categorical
 from leaderboard.results import Result
 from leaderboard.rows import Group, comparable, is_at_chance
 from leaderboard.scoring import ood_score
@@ -123,10 +124,9 @@ def _drawn(drawing: _Drawing, groups: Sequence[Group]) -> tuple[Methods, BySeed]
 
 def _of_predictions(drawing: _Drawing, task: str, methods: Methods) -> None:
     """What needs predictions, of the methods that have them, and the severity, which is closer with them."""
-    here = {name: runs for name, runs in methods.items() if all(run.predictions.is_file() for run in runs.values())}
-    predictions = {
-        name: [load_predictions(runs[seed].predictions) for seed in sorted(runs)] for name, runs in here.items()
-    }
+    every = {name: all_at_hand([runs[seed].path for seed in sorted(runs)]) for name, runs in methods.items()}
+    predictions: dict[str, Sequence[Sets]] = {name: found for name, found in every.items() if found}
+    here = {name: methods[name] for name in predictions}
     absent = [name for name in methods if name not in here]
     if absent:
         drawing.left_out.append(f"{task} {', '.join(absent)} in figures of predictions: they are not in this folder")

@@ -2,13 +2,25 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from builders import kept, predictions
 
+import leaderboard
+from leaderboard.columns import column
+from leaderboard.compare import compare_methods
 from leaderboard.elsewhere import ADDRESS, HISTORY, move
+from leaderboard.rescore import rescore
+from leaderboard.results import load_results
+from leaderboard.rows import groups_of
+from leaderboard.scores import scores_path
 from leaderboard.shelf import PREDICTIONS, above, beside, read_all
+from leaderboard.submission.rivals import Published
+from leaderboard.table import Line
 from leaderboard.verify import verify
+from leaderboard.views.drawing import draw
+from leaderboard.views.site.pictures import of_predictions
 
 
 @pytest.fixture
@@ -130,6 +142,44 @@ def test_what_the_clones_history_holds_is_recomputed_unasked(tmp_path):
     repository, _ = in_history(tmp_path)
     report = verify(repository / "records")
     assert (report.findings, report.recomputed, report.elsewhere) == ([], 2, 0)
+
+
+def read_by(name, records, tmp_path):
+    """What one of those who read predictions makes of two runs of a row; nothing where it has not found them."""
+    results = load_results(records).results
+    groups = groups_of(results)
+    if name == "compare":
+        ((one,), _) = compare_methods(groups, ("map", "map"), column("nll", results))
+        return one.items
+    if name == "figures":
+        return [file for file in draw(groups, [], tmp_path / "figures")[0] if file.stem == "reliability"]
+    if name == "site":
+        return of_predictions(Line(groups[0], {}, None))
+    if name == "score":
+        scores_path(Path(results[0].file)).unlink()
+        return rescore(records).written
+    published = Published.of(records)
+    return [found for path, _ in published.runs("task") if (found := published.answers(path)) is not None]
+
+
+@pytest.mark.parametrize("name", ["compare", "figures", "site", "score", "search for copies"])
+def test_whoever_reads_predictions_finds_those_of_the_clones_history(tmp_path, name):
+    repository, _ = in_history(tmp_path)
+    assert read_by(name, repository / "records", tmp_path)
+    shallow = tmp_path / "shallow"
+    subprocess.run(["git", "clone", "-q", "--depth=1", repository.as_uri(), str(shallow)], check=True)
+    assert not read_by(name, shallow / "records", tmp_path / "without")
+
+
+def test_only_who_checks_files_opens_those_beside_records():
+    """All others ask for what is at hand, so that none is blind where predictions lie in the history."""
+    root = Path(leaderboard.__file__).parent
+    opening = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if "predictions.is_file(" in (text := path.read_text()) or "load_predictions(" in text
+    }
+    assert opening == {"predictions.py", "checks.py", "views/site/runs.py"}
 
 
 def test_of_several_contents_that_a_file_had_the_records_own_is_taken(tmp_path):

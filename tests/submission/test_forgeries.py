@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -611,6 +612,15 @@ def test_maps_are_not_accused_where_another_submission_came_near_map(tmp_path, b
     held = Published(board.shelf, Published.of(tmp_path / "none", [other.done() / "records"]).strangers)
     verdict = reviewed(mine.done(), held)
     assert (verdict.state, verdict.findings) == ("recomputed", ())
+
+
+def test_runs_that_it_could_not_be_held_against_are_counted(tmp_path, forger):
+    shutil.copytree(RECORDS / "smoke", tmp_path / "board", ignore=shutil.ignore_patterns(f"*{PREDICTIONS}"))
+    verdict = reviewed(forger.done(), Published.of(tmp_path / "board"))
+    assert verdict.state == "recomputed" and len(verdict.findings) == 2, "a line for each task"
+    for note in verdict.findings:
+        assert (note.check, note.level) == ("copied", "note") and "git fetch --unshallow" in note.mend
+        assert "copies of those were not looked for" in note.what
 
 
 def test_what_was_not_sealed_anew_is_refused(forger, board):

@@ -9,8 +9,9 @@ import numpy as np
 from markupsafe import Markup
 
 from leaderboard import metrics
+from leaderboard.elsewhere import all_at_hand
 from leaderboard.metrics import OOD_SCORES
-from leaderboard.predictions import AnyPredictions, Categorical, load_predictions
+from leaderboard.predictions import AnyPredictions, Categorical
 from leaderboard.results import Result
 from leaderboard.scoring import ood_score
 from leaderboard.statistics import t_interval
@@ -40,10 +41,9 @@ def of_predictions(line: Line) -> list[Markup]:
     Raises:
         ValueError: a predictions file is damaged.
     """
-    runs = list(line.group.ok.values())
-    if not runs or not all(run.predictions.is_file() for run in runs):
+    sets = all_at_hand([run.path for run in line.group.ok.values()], _is_drawn)
+    if not sets:
         return []
-    sets = [load_predictions(run.predictions, _is_drawn) for run in runs]
     tests = [one["test"] for one in sets]
     figures = []
     known = [one for one in tests if isinstance(one, Categorical) and one.labels is not None]

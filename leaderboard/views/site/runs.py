@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.history import OldRecord
-from leaderboard.record import Record
+from leaderboard.elsewhere import HISTORY, place_of
+from leaderboard.history import OldPredictions, OldRecord
+from leaderboard.record import PredictionsInfo, Record
 from leaderboard.results import Result
 from leaderboard.shelf import LOG, beside
 from leaderboard.table import Line, Row
@@ -152,7 +153,7 @@ def _files(results: Sequence[Result], records: Sequence[Record | OldRecord]) -> 
     lines = []
     for result, record in zip(results, records, strict=True):
         info = record.predictions
-        where = "here" if result.predictions.is_file() else "not in this folder"
+        where = _where(result, info) if info else "none"
         log = "kept" if beside(result.path, LOG).is_file() else "empty"
         values = [
             f"seed {result.seed}",
@@ -161,9 +162,16 @@ def _files(results: Sequence[Result], records: Sequence[Record | OldRecord]) -> 
             result.run_id,
             info.sha256 if info else "–",
         ]
-        lines.append([plain(value) for value in (*values, where if info else "none", log)])
+        lines.append([plain(value) for value in (*values, where, log)])
     head = ["run", "status", "attempt", "run id", "SHA-256 of its predictions", "they are", "log"]
     return Table("Runs and their files", head, lines)
+
+
+def _where(result: Result, info: PredictionsInfo | OldPredictions) -> str:
+    if result.predictions.is_file():
+        return "here"
+    is_kept = isinstance(info, PredictionsInfo) and place_of(result.path, info).address == HISTORY
+    return "in the repository's history" if is_kept else "not in this folder"
 
 
 def _failure(one: Result, record: Record | OldRecord) -> Failure:
