@@ -2,8 +2,8 @@
 # Make the published board: every run, cost, figure and table. It goes on where it stopped; to begin from nothing, remove the
 # folders in leaderboard/records first (those of rules 1 stay as history). Hours: board.sh SUITE... makes those suites alone.
 # On two cores: smoke a minute, quick three hours with its costs, lr and textile half an hour each, protocol one hour (its
-# last rows want the authors' code: pip install -e '.[parity]'), tables twenty minutes, cards one hour, fashion five (of its
-# 25 methods fifteen are published); lengths and the rest of lr two to three hours each.
+# last rows want the authors' code: pip install -e '.[parity]'), tables twenty minutes, cards one hour, fashion five;
+# lengths and the rest of lr two to three hours each.
 set -eu
 cd "$(dirname "$0")/.."
 here=leaderboard/records
